@@ -1,0 +1,74 @@
+"""What a submit waits for a moment: the workers' words on the jobs that it routed directly."""
+
+from __future__ import annotations
+
+import msgspec
+import trio
+
+from hermesd.core.registry import Held
+
+
+class Acceptances:
+    """The words of the workers, by the index of the job in its submit."""
+
+    def __init__(self) -> None:
+        self.expected = 0
+        self._words: dict[int, tuple[str | None, str]] = {}
+        self._open: set[int] = set()
+        self._all = trio.Event()
+
+    def expect(self, index: int) -> Waiter:
+        """A waiter for the job at `index` of the submit."""
+        self.expected += 1
+        self._open.add(index)
+        return Waiter(self, index)
+
+    def expects(self, index: int) -> bool:
+        """Whether that job was routed directly."""
+        return index in self._open or index in self._words
+
+    def settled(self, index: int, worker_id: str | None, note: str) -> None:
+        """A worker took the job, or (None) it went to the queue."""
+        if index in self._open:
+            self._open.discard(index)
+            self._words[index] = (worker_id, note)
+            if not self._open:
+                self._all.set()
+
+    async def settle(self, seconds: float) -> None:
+        """Wait until all words are in, at most so long."""
+        with trio.move_on_after(seconds):
+            await self._all.wait()
+
+    def accepted_by(self, index: int) -> str | None:
+        """The worker that has the job, None where none is known to."""
+        return self._words.get(index, (None, ""))[0]
+
+    def note(self, index: int) -> str:
+        """Why it has none."""
+        return self._words.get(index, (None, ""))[1]
+
+
+class Waiter(msgspec.Struct, frozen=True):
+    """One job's place in an Acceptances."""
+
+    acceptances: Acceptances
+    index: int
+
+    def accepted(self, worker_id: str) -> None:
+        """A worker has the job."""
+        self.acceptances.settled(self.index, worker_id, "")
+
+    def queued(self, note: str) -> None:
+        """The job waits after all."""
+        self.acceptances.settled(self.index, None, note)
+
+
+class Sending:
+    """A committed assignment on its way to its worker."""
+
+    __slots__ = ("held", "waiter")
+
+    def __init__(self, held: Held, waiter: Waiter | None):
+        self.held = held
+        self.waiter = waiter

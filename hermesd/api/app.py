@@ -1,0 +1,136 @@
+"""The HTTP API as one ASGI app: checks that concern every request, the hot routes, Litestar."""
+
+from __future__ import annotations
+
+from typing import Any, Final, cast
+
+from litestar import Litestar, Response
+from litestar.datastructures import ResponseHeader, State
+
+from hermesd.api.problems import Answer, problem_answer
+from hermesd.api.routes.access import SERVICES, HttpRequest
+from hermesd.api.routes.dlq import DLQ_HANDLERS
+from hermesd.api.routes.events import EVENT_HANDLERS
+from hermesd.api.routes.fleet import FLEET_HANDLERS
+from hermesd.api.routes.jobs import JOB_HANDLERS
+from hermesd.api.routes.service import SERVICE_HANDLERS
+from hermesd.api.routes.submit import SubmitRoutes, submit_handlers
+from hermesd.api.services import ApiServices
+from hermesd.core.errors import ForeignOrigin
+from hermesd.http.asgi import App, Headers, Message, Receive, Scope, Send
+
+_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})  # RFC 9110 9.2.1, without TRACE
+
+
+def build_app(services: ApiServices) -> App:
+    """The ASGI app of one api; it has no lifespan, since everything it uses is handed in."""
+    submits = SubmitRoutes(services)
+    litestar = _build_litestar(services, submits)
+    return _Front(services, {"/jobs": submits.one, "/jobs/batch": submits.batch}, litestar)
+
+
+class _Front:
+    """Refuses foreign origins, calls the hot routes directly, and serves HEAD as GET."""
+
+    def __init__(self, services: ApiServices, hot: dict[str, App], rest: App) -> None:
+        self._origins = frozenset(services.config.api.allowed_origins)
+        self._log = services.log
+        self._hot = hot
+        self._rest = rest
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI; only the http scope is served."""
+        if scope["type"] != "http":
+            raise RuntimeError(f"the api serves no {scope['type']} scope")
+        method = scope["method"]
+        if method not in _SAFE:
+            try:
+                check_origin(scope["headers"], self._origins)
+            except ForeignOrigin as error:
+                return await _send(send, problem_answer(error, self._log))
+            hot = self._hot.get(scope["path"]) if method == "POST" else None
+            return await (hot or self._rest)(scope, receive, send)
+        if method == "HEAD":
+            return await self._rest({**scope, "method": "GET"}, receive, _Bodiless(send))
+        return await self._rest(scope, receive, send)
+
+
+class _Bodiless:
+    """A `send` that keeps the head of a response and drops its body (RFC 9110 9.3.2)."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._ended = False
+
+    async def __call__(self, message: Message) -> None:
+        """ASGI send; a streamed response is over for the client with its head."""
+        if message["type"] != "http.response.body":
+            return await self._send(message)
+        if not self._ended:
+            self._ended = True
+            await self._send({"type": "http.response.body", "body": b""})
+            return None
+        return None
+
+
+def check_origin(headers: Headers, allowed: frozenset[str]) -> None:
+    """Raise ForeignOrigin where a browser sends a change of state from another origin.
+
+    An origin is ours if it is the request's own Host, or if the configuration allows it; a request
+    that names none is refused if the browser calls it cross-site (Fetch Metadata).
+    """
+    origin: bytes | None = None
+    host = site = b""
+    for name, value in headers:
+        if name == b"origin":
+            origin = value
+        elif name == b"host":
+            host = value
+        elif name == b"sec-fetch-site":
+            site = value
+    if origin is None and site != b"cross-site":
+        return
+    named = (origin or b"").decode("latin-1").lower()
+    if origin is not None and named in allowed:
+        return
+    own = named.partition("://")[2] == host.decode("latin-1").lower() != ""
+    if not own or site == b"cross-site":
+        raise ForeignOrigin(
+            f"requests from {named[:200] or 'another site'} may not change anything"
+        )
+
+
+def _build_litestar(services: ApiServices, submits: SubmitRoutes) -> App:
+    def tell(_: HttpRequest, error: Exception) -> Response[bytes]:
+        told = problem_answer(error, services.log)
+        headers = {name.decode(): value.decode() for name, value in told.headers}
+        return Response(
+            told.body,
+            status_code=told.status,
+            media_type=headers.pop("content-type"),
+            headers=headers,
+        )
+
+    app = Litestar(
+        [
+            *submit_handlers(submits.one, submits.batch),
+            *JOB_HANDLERS,
+            *DLQ_HANDLERS,
+            *FLEET_HANDLERS,
+            *EVENT_HANDLERS,
+            *SERVICE_HANDLERS,
+        ],
+        state=State({SERVICES: services}),
+        exception_handlers={Exception: tell},
+        response_headers=[ResponseHeader(name="cache-control", value="no-store")],
+        openapi_config=None,
+        logging_config=None,
+        debug=False,
+    )
+    return cast(App, cast(Any, app))
+
+
+async def _send(send: Send, answer: Answer) -> None:
+    start = {"type": "http.response.start", "status": answer.status, "headers": answer.headers}
+    await send(start)
+    await send({"type": "http.response.body", "body": answer.body})

@@ -1,0 +1,231 @@
+"""The api's side of the control line: registrations, heartbeats, reports, claims."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+
+import msgspec
+
+from hermesd.api.catalogue import Catalogue
+from hermesd.api.dispatch import DispatchHooks
+from hermesd.api.ledger import Ledger
+from hermesd.api.lines import Lines
+from hermesd.api.reap import Reaper, adopt
+from hermesd.api.record import Recorder
+from hermesd.api.state import ApiState
+from hermesd.core.breaker import Breaker
+from hermesd.core.events import EventKind
+from hermesd.core.fleet import (
+    Deregistration,
+    FleetEntry,
+    Heartbeat,
+    HeartbeatAnswer,
+    Incarnation,
+    Registration,
+    RegistrationAnswer,
+)
+from hermesd.core.job import Job, Token
+from hermesd.core.records import Claim, ClaimAnswer, ClaimVerdict, Report, ReportAnswer
+from hermesd.core.registry import WorkerView
+from hermesd.core.states import State
+from hermesd.signal import Signal
+
+
+class Control:
+    """Implements ports.ControlService for one api."""
+
+    def __init__(
+        self,
+        state: ApiState,
+        catalogue: Catalogue,
+        lines: Lines,
+        hooks: DispatchHooks,
+        reaper: Reaper,
+        recorder: Recorder,
+        ledger: Ledger,
+        work: Signal,
+    ):
+        self._state = state
+        self._catalogue = catalogue
+        self._lines = lines
+        self._hooks = hooks
+        self._reaper = reaper
+        self._recorder = recorder
+        self._ledger = ledger
+        self._work = work
+        self._earlier: dict[str, list[Job]] = {}
+
+    def remember(self, jobs: Sequence[Job]) -> None:
+        """Running jobs that an earlier life of this api gave out, until their workers register."""
+        for job in jobs:
+            self._earlier.setdefault(job.incarnation or "", []).append(job)
+
+    async def register(self, registration: Registration) -> RegistrationAnswer:
+        """See ports.ControlLink."""
+        living = await self._state.fleet.register(
+            Incarnation(
+                incarnation=registration.incarnation,
+                worker_id=registration.worker_id,
+                address=registration.address,
+                machine=registration.machine,
+            )
+        )
+        if not living:
+            return self._answer(registration.held, fenced=True)
+        await self._catalogue.learn(registration.types, registration.worker_id)
+        invalid = await self._take_over(registration)
+        return self._answer(invalid, fenced=False)
+
+    async def heartbeat(self, heartbeat: Heartbeat) -> HeartbeatAnswer:
+        """See ports.ControlLink."""
+        view = self._state.registry.get(heartbeat.incarnation)
+        if view is None or heartbeat.api_boot != self._state.boot:
+            return HeartbeatAnswer(register_again=True)
+        self._hear(view)
+        self._reaper.heard(view.incarnation)
+        if heartbeat.number <= view.heartbeat_number:
+            return HeartbeatAnswer()
+        view.heartbeat_number = heartbeat.number
+        view.load = heartbeat.load
+        view.draining = heartbeat.draining
+        view.apply_view(heartbeat.view)
+        dispatcher = self._lines.dispatcher(view.incarnation)
+        if heartbeat.fenced_batch and dispatcher is not None:
+            dispatcher.fenced(heartbeat.fenced_batch, frozenset(heartbeat.held))
+        unlisted = view.unlisted(heartbeat)
+        if unlisted:
+            self._state.log.warning(
+                "leases not listed", worker_id=view.worker_id, jobs=len(unlisted)
+            )
+            await self._reaper.release_unlisted(view, unlisted)
+        self._work.set()
+        return HeartbeatAnswer(
+            cancels=view.cancels(heartbeat),
+            drain=view.drain_requested,
+            fence_batch=view.fence_batch,
+        )
+
+    async def deregister(self, deregistration: Deregistration) -> None:
+        """See ports.ControlLink."""
+        view = self._state.registry.get(deregistration.incarnation)
+        if view is None:
+            await self._state.fleet.fence(deregistration.incarnation, silent_for_seconds=None)
+            return
+        self._state.ring.publish(
+            EventKind.DEREGISTERED, worker_id=view.worker_id, message=deregistration.reason
+        )
+        await self._reaper.depart(view)
+
+    async def report(self, report: Report) -> ReportAnswer:
+        """See ports.ControlLink."""
+        view = self._state.registry.get(report.incarnation)
+        known = view is not None and report.api_boot == self._state.boot
+        if view is not None:
+            self._hear(view)
+        verdicts = await self._recorder.record(view, report.outcomes)
+        if view is not None and known:
+            view.apply_view(report.view)
+            if self._state.tally.waiting_total:
+                self._work.set()
+        return ReportAnswer(verdicts=verdicts, register_again=not known)
+
+    async def claim(self, claim: Claim) -> ClaimAnswer:
+        """See ports.ControlLink."""
+        if claim.store_id != self._state.store_id:
+            return ClaimAnswer(verdict=ClaimVerdict.FOREIGN_STORE)
+        before = await self._state.reader.get(claim.token.job_id)
+        stamped = msgspec.structs.replace(
+            claim, assigned_by=self._state.name, at=self._state.clock.utc()
+        )
+        answer = await self._state.jobs.claim(stamped)
+        view = self._state.registry.get(claim.incarnation)
+        if answer.job is not None and before is not None and before.lease < answer.job.lease:
+            self._ledger.assigned(before, answer.job)
+        if answer.job is not None and view is not None and answer.job.id not in view.held:
+            adopt(self._state, view, answer.job, view.heartbeat_number)
+        return answer
+
+    def pokes(self, incarnation: str) -> AbstractAsyncContextManager[AsyncIterator[None]]:
+        """See ports.ControlLink; the end of the stream is a hint of death."""
+        return self._lines.pokes(incarnation, self._stream_closed)
+
+    async def workers(self) -> Sequence[FleetEntry]:
+        """The fleet as this api sees it."""
+        return [view.entry() for view in self._state.registry]
+
+    def _stream_closed(self, incarnation: str) -> None:
+        dispatcher = self._lines.dispatcher(incarnation)
+        if dispatcher is not None:
+            dispatcher.suspect("its control stream is closed")
+
+    def _hear(self, view: WorkerView) -> None:
+        view.heard(self._state.clock.monotonic(), self._state.clock.utc())
+
+    async def _take_over(self, registration: Registration) -> tuple[Token, ...]:
+        """Enter the worker into the registry; the held leases that are valid no longer."""
+        incarnation = registration.incarnation
+        ids = [token.job_id for token in registration.held]
+        rows = {job.id: job for job in await self._state.reader.get_many(ids)} if ids else {}
+        view = self._state.registry.get(incarnation)
+        if view is None:
+            view = self._new_view(registration)
+        else:
+            view.renew(registration)
+            self._state.registry.add(view)
+            self._hear(view)
+        invalid = []
+        for token in registration.held:
+            job = rows.get(token.job_id)
+            if job is None or not _is_theirs(job, token, incarnation):
+                invalid.append(token)
+            elif job.id not in view.held:
+                adopt(self._state, view, job, 0)
+        for job in self._earlier.pop(incarnation, []):
+            # Unless its outcome came in meanwhile; the next heartbeat releases what is not there.
+            if job.id not in view.held and job.id not in rows:
+                adopt(self._state, view, job, 0)
+        return tuple(invalid)
+
+    def _new_view(self, registration: Registration) -> WorkerView:
+        liveness = self._state.config.liveness
+        now = self._state.clock.monotonic()
+        breaker = Breaker(
+            now,
+            min_backoff_seconds=liveness.refusal_interval_seconds,
+            max_backoff_seconds=liveness.probe_max_backoff_seconds,
+        )
+        for other in self._state.registry:
+            dispatcher = self._lines.dispatcher(other.incarnation)
+            if other.address == registration.address and dispatcher is not None:
+                dispatcher.suspect("another incarnation registered its address")
+        view = WorkerView(registration, breaker, now, self._state.clock.utc())
+        self._state.registry.add(view)
+        self._lines.open(view, self._hooks)
+        self._state.ring.publish(
+            EventKind.REGISTERED, worker_id=view.worker_id, message=view.address
+        )
+        self._state.log.info(
+            "worker registered",
+            worker_id=view.worker_id,
+            incarnation=view.incarnation,
+            address=view.address,
+            types=len(view.kinds),
+        )
+        return view
+
+    def _answer(self, invalid: Sequence[Token], *, fenced: bool) -> RegistrationAnswer:
+        return RegistrationAnswer(
+            api_name=self._state.name,
+            api_boot=self._state.boot,
+            store_id=self._state.store_id,
+            invalid=tuple(invalid),
+            fenced=fenced,
+            heartbeat_seconds=self._state.config.liveness.heartbeat_seconds,
+        )
+
+
+def _is_theirs(job: Job, token: Token, incarnation: str) -> bool:
+    return (
+        job.state is State.RUNNING and job.lease == token.lease and job.incarnation == incarnation
+    )

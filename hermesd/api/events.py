@@ -1,0 +1,181 @@
+"""The recent events of this api: a ring in memory that pages and streams are served from.
+
+Writing an event is one append and never waits, whatever reads: a stream keeps no buffer of its
+own but a position in the shared backlog, and one that has fallen behind it is told so and ends.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Final, NamedTuple
+
+import trio
+
+from hermesd.core.errors import Unavailable
+from hermesd.core.events import EventKind
+from hermesd.core.job import Job
+from hermesd.core.records import EventRecord
+from hermesd.ports import Clock
+
+# What a stream may be behind before it counts as lagged (about 1.5 MB in all).
+BACKLOG: Final = 4096
+
+
+class Numbered(NamedTuple):
+    """An event and its number; numbers rise by one, also over restarts of the api."""
+
+    seq: int
+    event: EventRecord
+
+
+class Lagged(Exception):
+    """The reader was too slow: events that it has not seen are gone."""
+
+
+class RingClosed(Exception):
+    """The api is stopping: no further event will come."""
+
+
+class EventRing:
+    """The last events of this api. To be used from its event loop only.
+
+    `size` events are kept for pages and for streams that come back; at most `max_streams`
+    subscriptions are open at a time.
+    """
+
+    def __init__(self, size: int, clock: Clock, max_streams: int) -> None:
+        self._size = size
+        self._clock = clock
+        self._max_streams = max_streams
+        # Microseconds of the start: no number of an earlier life of this api can be above it.
+        self._last_seq = int(clock.utc() * 1_000_000)
+        self._first_seq = self._last_seq + 1
+        self._backlog: deque[EventRecord] = deque(maxlen=max(size, BACKLOG))
+        self._totals: Counter[str] = Counter()
+        self._news = trio.Event()
+        self._awaited = False
+        self._streams = 0
+        self._closed = False
+
+    def publish(
+        self,
+        kind: EventKind,
+        *,
+        job: Job | None = None,
+        job_id: str = "",
+        job_type: str = "",
+        worker_id: str | None = None,
+        message: str = "",
+    ) -> None:
+        """Tell of something, of `job` or of the job that id and type name."""
+        if job is None:
+            event = EventRecord(
+                time=self._clock.utc(),
+                job_id=job_id,
+                job_type=job_type,
+                kind=kind,
+                worker_id=worker_id,
+                message=message,
+            )
+        else:
+            event = EventRecord(
+                time=self._clock.utc(),
+                job_id=job.id,
+                job_type=job.type,
+                kind=kind,
+                worker_id=worker_id or job.worker_id,
+                message=message,
+                run=job.run,
+                attempt=job.attempts,
+            )
+        self._last_seq += 1
+        self._backlog.append(event)
+        self._totals[kind] += 1
+        if self._awaited:
+            self._wake()
+
+    def close(self) -> None:
+        """End all streams once they have what there is; to be called when the api drains."""
+        self._closed = True
+        self._wake()
+
+    def recent(
+        self, limit: int, kind: str | None = None, job_id: str | None = None
+    ) -> Sequence[EventRecord]:
+        """Up to `limit` of the last `size` events, newest first."""
+        found: list[EventRecord] = []
+        for place, event in enumerate(reversed(self._backlog)):
+            if place >= self._size or len(found) >= limit:
+                break
+            if (kind is None or event.kind == kind) and (job_id is None or event.job_id == job_id):
+                found.append(event)
+        return found
+
+    def totals(self) -> Mapping[str, int]:
+        """How many events of each kind there were since the start."""
+        return dict(self._totals)
+
+    @asynccontextmanager
+    async def subscribe(self, last_seq: int | None = None) -> AsyncIterator[Subscription]:
+        """Follow the events after `last_seq` as far as they are kept; None: from now on.
+
+        Raises Unavailable where `max_streams` are open already.
+        """
+        if self._streams >= self._max_streams:
+            raise Unavailable(
+                f"{self._max_streams} event streams are open already", retry_after_seconds=5.0
+            )
+        self._streams += 1
+        try:
+            yield Subscription(self, self._position(last_seq))
+        finally:
+            self._streams -= 1
+
+    def _position(self, last_seq: int | None) -> int:
+        if last_seq is None:
+            return self._last_seq
+        kept_from = max(self._last_seq - self._size, self._first_seq - 1)
+        return min(max(last_seq, kept_from), self._last_seq)
+
+    async def after(self, seq: int) -> Sequence[Numbered]:
+        """All events after number `seq`, waiting for one.
+
+        Raises Lagged if some of them are gone, RingClosed if none will come.
+        """
+        while seq >= self._last_seq:
+            if self._closed:
+                raise RingClosed
+            self._awaited = True
+            await self._news.wait()
+        behind = self._last_seq - seq
+        if behind > len(self._backlog):
+            raise Lagged
+        start = len(self._backlog) - behind
+        return [Numbered(seq + 1 + place, self._backlog[start + place]) for place in range(behind)]
+
+    def _wake(self) -> None:
+        self._awaited = False
+        self._news.set()
+        self._news = trio.Event()
+
+
+class Subscription:
+    """One reader's place in the ring; iterate over it, or take what there is in batches."""
+
+    def __init__(self, ring: EventRing, seq: int) -> None:
+        self._ring = ring
+        self._seq = seq
+
+    async def batch(self) -> Sequence[Numbered]:
+        """What has come since the last call, at least one event; raises Lagged, RingClosed."""
+        events = await self._ring.after(self._seq)
+        self._seq = events[-1].seq
+        return events
+
+    async def __aiter__(self) -> AsyncIterator[Numbered]:
+        """Every event one by one; raises Lagged, RingClosed."""
+        while True:
+            for numbered in await self.batch():
+                yield numbered

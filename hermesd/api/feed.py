@@ -1,0 +1,111 @@
+"""Gives waiting jobs to workers as slots free up, the most urgent and oldest first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import trio
+
+from hermesd.api.ledger import Ledger
+from hermesd.api.lines import Lines
+from hermesd.api.route import Reservation, Router
+from hermesd.api.state import ApiState
+from hermesd.core.errors import OutcomeUnknown, Unavailable
+from hermesd.core.job import Job
+from hermesd.core.records import Assignment, Waiting
+from hermesd.signal import Signal
+
+MAX_ROUND = 1000
+LOOK_AGAIN_SECONDS = 5.0
+RETRY_SECONDS = 0.5
+RECONCILE_SECONDS = 10.0
+
+
+class Feeder:
+    """The agent of the store rung."""
+
+    def __init__(self, state: ApiState, router: Router, lines: Lines, ledger: Ledger, work: Signal):
+        self._state = state
+        self._router = router
+        self._lines = lines
+        self._ledger = ledger
+        self._work = work
+        self._reconciled_at = float("-inf")
+
+    async def run(self) -> None:
+        """Work whenever a job is queued, a slot freed or a worker found; else look now and then."""
+        while True:
+            try:
+                busy = await self.run_once()
+            except (Unavailable, OutcomeUnknown) as error:
+                self._state.log.warning("cannot feed waiting jobs", why=error.detail)
+                await trio.sleep(RETRY_SECONDS)
+                continue
+            if not busy:
+                await self._work.wait(LOOK_AGAIN_SECONDS)
+
+    async def run_once(self) -> int:
+        """One round: how many jobs were given to workers."""
+        pairs = tuple(pair for pair in self._state.tally.pairs() if self._room(*pair))
+        if not pairs:
+            return 0
+        limit = min(self._free(), MAX_ROUND)
+        jobs = await self._state.queue.take(Waiting(pairs=pairs, limit=limit))
+        if not jobs:
+            await self._reconcile()
+            return 0
+        placed = [(job, slot) for job in jobs if (slot := self._router.place(job))]
+        return await self._assign(placed)
+
+    async def _assign(self, placed: Sequence[tuple[Job, Reservation]]) -> int:
+        if not placed:
+            return 0
+        now = self._state.clock.utc()
+        assignments = [
+            Assignment(
+                token=job.token,
+                worker_id=slot.view.worker_id,
+                incarnation=slot.view.incarnation,
+                assigned_by=self._state.name,
+                rung=self._state.queue.rung,
+                at=now,
+            )
+            for job, slot in placed
+        ]
+        try:
+            # As in a submit: what is committed must be sent, whatever becomes of this task.
+            with trio.CancelScope(shield=True):
+                assigned = await self._state.jobs.assign(assignments)
+        except BaseException:
+            for _, slot in placed:
+                slot.cancel()
+            self._lines.adopt_later([job.id for job, _ in placed])
+            raise
+        given = 0
+        for (before, slot), job in zip(placed, assigned, strict=True):
+            if job is None:
+                slot.cancel()
+                continue
+            given += 1
+            held = self._router.commit(slot, job)
+            self._ledger.assigned(before, job)
+            self._lines.send(slot.view, held, None)
+        return given
+
+    def _room(self, queue: str, job_type: str) -> bool:
+        for view in self._state.registry.speakers(job_type):
+            kind = view.kind_of(job_type)
+            if view.routable and queue in view.queues and kind and view.free(kind) > 0:
+                return True
+        return False
+
+    def _free(self) -> int:
+        return sum(sum(v.free_slots().values()) for v in self._state.registry if v.routable)
+
+    async def _reconcile(self) -> None:
+        """The counts say that jobs wait, the store says not: set the counts right."""
+        now = self._state.clock.monotonic()
+        if now - self._reconciled_at < RECONCILE_SECONDS:
+            return
+        self._reconciled_at = now
+        self._state.tally.reset(await self._state.reader.counts())

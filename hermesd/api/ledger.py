@@ -1,0 +1,111 @@
+"""Where every committed move is reflected in memory: counts, events, metrics, and who waits for it.
+
+The store is the truth; this only saves asking it. Called after the commit, never before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+import trio
+
+from hermesd.api.state import ApiState
+from hermesd.core.events import EventKind
+from hermesd.core.job import Job
+from hermesd.core.outcome import Settlement
+from hermesd.core.states import Move, State, after
+from hermesd.signal import Signal
+
+_KINDS = {
+    Move.SUCCEED: EventKind.SUCCEEDED,
+    Move.FAIL: EventKind.FAILED,
+    Move.RETRY: EventKind.RETRY,
+    Move.SNOOZE: EventKind.SNOOZED,
+    Move.RELEASE: EventKind.RELEASED,
+    Move.CANCEL: EventKind.CANCELLED,
+}
+
+
+class Ledger:
+    """Tells the rest of one api what has been committed."""
+
+    def __init__(self, state: ApiState, work: Signal, due: Signal):
+        self._state = state
+        self._work = work
+        self._due = due
+        self._waiters: dict[str, trio.Event] = {}
+
+    def inserted(self, job: Job, *, note: str = "") -> None:
+        """A submit is committed, routed as the job's state says."""
+        self._state.tally.entered(job)
+        if job.state is State.RUNNING:
+            self._state.metrics.started(job)
+            self._state.ring.publish(EventKind.DIRECT, job=job)
+        elif job.state is State.QUEUED:
+            self._state.ring.publish(EventKind.QUEUED, job=job, message=note)
+            self._work.set()
+        else:
+            self._state.ring.publish(EventKind.SUBMITTED, job=job)
+            self._due.set()
+
+    def assigned(self, before: Job, now: Job) -> None:
+        """A waiting job, or one that another worker refused, has a worker."""
+        self._state.tally.left(before)
+        self._state.tally.entered(now)
+        self._state.metrics.started(now)
+        self._state.ring.publish(EventKind.DIRECT, job=now)
+
+    def settled(self, job: Job, settlement: Settlement) -> None:
+        """A running job was settled."""
+        target = after(State.RUNNING, settlement.move)
+        self._state.metrics.settled(job, settlement)
+        if target is State.QUEUED:
+            self._state.tally.left(job)
+            self._state.tally.entered(msgspec.structs.replace(job, state=State.QUEUED))
+            self._work.set()
+        else:
+            self._state.tally.moved(State.RUNNING, target)
+        if target is State.SCHEDULED:
+            self._due.set()
+        if target.terminal:
+            self._ended(job.id)
+        error = settlement.error
+        kind = _KINDS[settlement.move]
+        if error is not None and error.kind == "quarantined":
+            kind = EventKind.QUARANTINED
+        message = f"{error.kind}: {error.message}" if error else ""
+        self._state.ring.publish(kind, job=job, message=message)
+
+    def queued(self, jobs: Iterable[Job], source: State, kind: EventKind) -> None:
+        """Jobs came (back) to the queue: due, requeued by an operator, or left by a lost worker."""
+        for job in jobs:
+            self._state.tally.states[source] -= 1
+            self._state.tally.entered(job)
+            if job.state.terminal:
+                self._ended(job.id)
+                self._state.ring.publish(EventKind.CANCELLED, job=job)
+            else:
+                self._state.ring.publish(kind, job=job)
+        self._work.set()
+
+    def cancelled(self, before: Job, now: Job) -> None:
+        """An operator cancelled a waiting job (`before` is how it was)."""
+        self._state.tally.left(before)
+        self._state.tally.entered(now)
+        self._ended(now.id)
+
+    async def wait_ended(self, job_id: str, seconds: float) -> None:
+        """Return when the job's run has ended as far as this api knows, or after `seconds`."""
+        event = self._waiters.setdefault(job_id, trio.Event())
+        try:
+            with trio.move_on_after(seconds):
+                await event.wait()
+        finally:
+            if event.statistics().tasks_waiting == 0 and self._waiters.get(job_id) is event:
+                del self._waiters[job_id]
+
+    def _ended(self, job_id: str) -> None:
+        event = self._waiters.pop(job_id, None)
+        if event is not None:
+            event.set()

@@ -1,0 +1,100 @@
+"""The way to one worker's dispatch address, and what each try tells about delivery."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+import msgspec
+
+from hermesd.core.fleet import DispatchAnswer, DispatchBatch, ProbeAnswer
+from hermesd.http.client import HttpConnection
+from hermesd.http.errors import ConnectFailed, ConnectRefused, Unanswered
+
+_JSON = ((b"Content-Type", b"application/json"),)
+
+
+class Fate(Enum):
+    """What is known after a try."""
+
+    ANSWERED = "answered"
+    NOT_TAKEN = "not taken"  # surely nothing of this try was taken
+    UNKNOWN = "unknown"
+    ANOTHER = "another incarnation"  # the one that was meant is dead
+
+
+class Try(msgspec.Struct, frozen=True):
+    """One try: its fate, the answer to a dispatch that was answered, else the reason."""
+
+    fate: Fate
+    answer: DispatchAnswer | None = None
+    reason: str = ""
+    refused: bool = False  # nothing listens at the address
+
+
+class DispatchPath:
+    """Speaks POST /dispatch and GET /probe over one keep-alive connection; one call at a time."""
+
+    def __init__(self, address: str, incarnation: str):
+        host, _, port = address.rpartition(":")
+        self._incarnation = incarnation
+        self._connection = HttpConnection(host.strip("[]"), int(port))
+        self._encoder = msgspec.json.Encoder()
+        self._answers = msgspec.json.Decoder(DispatchAnswer)
+        self._probes = msgspec.json.Decoder(ProbeAnswer)
+
+    def encode(self, batch: DispatchBatch) -> bytes:
+        """The body of a dispatch, the same for every repetition."""
+        return self._encoder.encode(batch)
+
+    async def dispatch(self, body: bytes, seconds: float) -> Try:
+        """Offer a batch."""
+        answered = await self._request("POST", "/dispatch", body, seconds)
+        if isinstance(answered, Try):
+            return answered
+        status, content = answered
+        try:
+            if status == 200:
+                return Try(Fate.ANSWERED, self._answers.decode(content))
+            if status == 409:
+                return self._refusal(content)
+        except msgspec.MsgspecError as error:
+            return Try(Fate.UNKNOWN, reason=f"unreadable answer: {error}")
+        return Try(Fate.UNKNOWN, reason=f"status {status}")
+
+    async def probe(self, seconds: float) -> Try:
+        """Ask who answers at the address."""
+        target = f"/probe?incarnation={self._incarnation}"
+        answered = await self._request("GET", target, b"", seconds)
+        if isinstance(answered, Try):
+            return answered
+        try:
+            found = self._probes.decode(answered[1])
+        except msgspec.MsgspecError:
+            return Try(Fate.UNKNOWN, reason=f"no worker answers there (status {answered[0]})")
+        if found.incarnation != self._incarnation:
+            return Try(Fate.ANOTHER, reason=f"incarnation {found.incarnation} answers there")
+        return Try(Fate.ANSWERED)
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+        await self._connection.aclose()
+
+    async def _request(
+        self, method: str, target: str, body: bytes, seconds: float
+    ) -> tuple[int, bytes] | Try:
+        try:
+            response = await self._connection.request(method, target, body, _JSON, seconds)
+        except ConnectRefused as error:
+            return Try(Fate.NOT_TAKEN, reason=str(error), refused=True)
+        except ConnectFailed as error:
+            return Try(Fate.NOT_TAKEN, reason=str(error))
+        except Unanswered as error:
+            return Try(Fate.UNKNOWN, reason=str(error))
+        return response.status, response.body
+
+    def _refusal(self, content: bytes) -> Try:
+        """A 409 carries a ProbeAnswer: who refuses."""
+        found = self._probes.decode(content)
+        if found.incarnation != self._incarnation:
+            return Try(Fate.ANOTHER, reason=f"incarnation {found.incarnation} answers there")
+        return Try(Fate.NOT_TAKEN, reason="the worker refused the batch")

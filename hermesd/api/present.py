@@ -1,0 +1,148 @@
+"""From jobs, events and workers to the views that clients get."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import msgspec
+from msgspec import UNSET
+
+from hermesd.api.submit import SubmitAnswer
+from hermesd.api.views import (
+    BatchItemView,
+    BatchView,
+    ErrorView,
+    EventView,
+    JobView,
+    MachineView,
+    SubmitView,
+    TypeView,
+    WorkerList,
+    WorkerView,
+)
+from hermesd.core.fleet import FleetEntry
+from hermesd.core.job import ErrorInfo, Job
+from hermesd.core.records import EventRecord, KnownType
+
+
+def rfc3339(seconds: float) -> str:
+    """UTC seconds as RFC 3339 with microseconds."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")[:-6] + "Z"
+
+
+def _time(seconds: float | None) -> str | None:
+    return None if seconds is None else rfc3339(seconds)
+
+
+def job_view(job: Job) -> JobView:
+    """A job as clients see it."""
+    return JobView(
+        id=job.id,
+        type=job.type,
+        payload=job.payload,
+        queue=job.queue,
+        priority=job.priority,
+        state=job.state,
+        attempts=job.attempts,
+        max_attempts=job.max_attempts,
+        timeout=job.timeout,
+        labels=job.labels,
+        run=job.run,
+        rung=job.rung,
+        worker_id=job.worker_id,
+        cancel_requested=job.cancel_requested,
+        crash_count=job.crash_count,
+        created_at=rfc3339(job.created_at),
+        updated_at=rfc3339(job.updated_at),
+        run_at=_time(job.run_at),
+        started_at=_time(job.started_at),
+        finished_at=_time(job.finished_at),
+        result=job.result,
+        error=_error_view(job.error),
+    )
+
+
+def _error_view(error: ErrorInfo | None) -> ErrorView | None:
+    if error is None:
+        return None
+    return ErrorView(kind=error.kind, message=error.message, traceback=error.traceback)
+
+
+def submit_view(answer: SubmitAnswer) -> SubmitView:
+    """The answer on one submit."""
+    return SubmitView(
+        job=job_view(answer.job),
+        routed=answer.routed,
+        worker_id=answer.worker_id or UNSET,
+        note=answer.note or UNSET,
+        repeated=answer.repeated or UNSET,
+    )
+
+
+def batch_view(answers: Sequence[SubmitAnswer]) -> BatchView:
+    """The answer on a batch."""
+    fresh = [answer.routed for answer in answers if not answer.repeated]
+    return BatchView(
+        count=len(answers),
+        direct=fresh.count("direct"),
+        queued=fresh.count("queue"),
+        repeated=len(answers) - len(fresh),
+        jobs=[
+            BatchItemView(
+                id=answer.job.id,
+                routed=answer.routed,
+                worker_id=answer.worker_id or UNSET,
+                note=answer.note or UNSET,
+                repeated=answer.repeated or UNSET,
+            )
+            for answer in answers
+        ],
+    )
+
+
+def event_view(event: EventRecord) -> EventView:
+    """An event as clients see it."""
+    return EventView(
+        time=rfc3339(event.time),
+        job_id=event.job_id,
+        job_type=event.job_type,
+        kind=event.kind,
+        worker_id=event.worker_id,
+        message=event.message,
+        run=event.run,
+        attempt=event.attempt,
+    )
+
+
+def fleet_view(entries: Sequence[FleetEntry]) -> WorkerList:
+    """The fleet, and its sums by host."""
+    machines: dict[str, MachineView] = {}
+    for entry in entries:
+        host = machines.get(entry.machine, MachineView(workers=0, slots=0, free=0))
+        machines[entry.machine] = MachineView(
+            workers=host.workers + 1,
+            slots=host.slots + sum(entry.slots.values()),
+            free=host.free + sum(entry.free.values()),
+        )
+    return WorkerList(
+        count=len(entries),
+        total_slots=sum(machine.slots for machine in machines.values()),
+        total_workers=len(entries),
+        machines=machines,
+        workers=[WorkerView(**msgspec.structs.asdict(entry)) for entry in entries],
+    )
+
+
+def type_view(known: KnownType, entries: Sequence[FleetEntry]) -> TypeView:
+    """A type of the catalogue, and how many workers of the fleet speak it."""
+    return TypeView(
+        name=known.type.name,
+        kind=known.type.kind,
+        description=known.type.description,
+        schema=known.type.schema,
+        defaults=known.type.defaults,
+        last_seen=rfc3339(known.last_seen),
+        source=known.source,
+        workers=sum(known.type.name in entry.types for entry in entries),
+    )

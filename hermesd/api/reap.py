@@ -1,0 +1,216 @@
+"""Finds what is gone, and gives its jobs back: silent and dead workers, overdue and stray jobs.
+
+Rescue is part of the daemon and on by default (invariant 6). Silence is counted by this api's own
+ticks, at most TICK_SECONDS each, so that time in which the api itself did not run is nobody's
+silence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import trio
+
+from hermesd.api.ledger import Ledger
+from hermesd.api.lines import Lines
+from hermesd.api.state import ApiState
+from hermesd.core.errors import OutcomeUnknown, Unavailable
+from hermesd.core.events import EventKind
+from hermesd.core.job import ErrorInfo, Job
+from hermesd.core.outcome import Outcome, OutcomeKind, Settlement, lost, settle
+from hermesd.core.records import Verdict
+from hermesd.core.registry import Held, WorkerView
+from hermesd.core.states import State
+
+TICK_SECONDS = 1.0
+RETRY_SECONDS = 0.5
+ORPHAN_ROUND = 1000
+ORPHANS_EVERY_TICKS = 5
+FORGET_EVERY_TICKS = 600
+
+
+class Reaper:
+    """The agent that rescues; `bury` is called for proven deaths as well."""
+
+    def __init__(self, state: ApiState, lines: Lines, ledger: Ledger):
+        self._state = state
+        self._lines = lines
+        self._ledger = ledger
+        self._last_tick = state.clock.monotonic()
+        self._ticks = 0
+        self._heard: set[str] = set()
+        # Living in the store but not registered here: their silence in seconds.
+        self._absent: dict[str, float] = {}
+
+    def heard(self, incarnation: str) -> None:
+        """A heartbeat has come; the store is told at the next tick."""
+        self._heard.add(incarnation)
+
+    async def run(self) -> None:
+        """One tick a second, for ever; a store that is away delays the rescue."""
+        while True:
+            await trio.sleep(TICK_SECONDS)
+            # Whatever arrived while this process did not run is read before anyone is judged.
+            await trio.lowlevel.checkpoint()
+            try:
+                await self.run_once()
+            except (Unavailable, OutcomeUnknown) as error:
+                self._state.log.warning("cannot rescue yet", why=error.detail)
+
+    async def run_once(self) -> None:
+        """One pass over everything that may be gone."""
+        now = self._state.clock.monotonic()
+        elapsed = min(now - self._last_tick, TICK_SECONDS)
+        self._last_tick = now
+        self._ticks += 1
+        await self._tell_store()
+        await self._judge_silence(elapsed)
+        await self._overrule(now)
+        await self._adopt_strays()
+        if self._ticks % ORPHANS_EVERY_TICKS == 0:
+            await self._release_orphans()
+        if self._ticks % FORGET_EVERY_TICKS == 0:
+            await self._state.fleet.forget(24 * 3600.0)
+
+    async def bury(self, view: WorkerView, cause: str, *, proven_dead: bool) -> None:
+        """Fence an incarnation and give its jobs back; repeats until the store took it."""
+        if self._state.registry.get(view.incarnation) is not view:
+            return
+        view.condemned = True
+        self._lines.close(view.incarnation)
+        while True:
+            try:
+                await self._bury(view, cause, proven_dead=proven_dead)
+                return
+            except (Unavailable, OutcomeUnknown) as error:
+                self._state.log.warning("cannot fence yet", why=error.detail)
+                await trio.sleep(RETRY_SECONDS)
+
+    async def depart(self, view: WorkerView) -> None:
+        """A worker has left for good: what it still held, if anything, was not begun or is lost."""
+        await self.bury(view, "deregistered", proven_dead=False)
+
+    async def release_unlisted(self, view: WorkerView, lost_leases: Sequence[Held]) -> None:
+        """Leases that a worker should have and does not list: they are nowhere, so queue them."""
+        await self._give_back(view, [(held, False) for held in lost_leases])
+
+    async def _bury(self, view: WorkerView, cause: str, *, proven_dead: bool) -> None:
+        await self._state.fleet.fence(view.incarnation, silent_for_seconds=None)
+        held = list(view.held.values())
+        self._state.registry.remove(view.incarnation)
+        released = await self._give_back(view, [(h, proven_dead and h.batch > 0) for h in held])
+        released += await self._release_orphans()
+        self._state.ring.publish(EventKind.EVICTED, worker_id=view.worker_id, message=cause)
+        self._state.log.warning(
+            "worker evicted",
+            worker_id=view.worker_id,
+            incarnation=view.incarnation,
+            why=cause,
+            released=released,
+        )
+
+    async def _give_back(self, view: WorkerView, leases: Sequence[tuple[Held, bool]]) -> int:
+        if not leases:
+            return 0
+        now = self._state.clock.utc()
+        settlements = [lost(held.job, now, proven_dead=dead) for held, dead in leases]
+        return await self._settle(view, [held.job for held, _ in leases], settlements)
+
+    async def _settle(
+        self, view: WorkerView, jobs: Sequence[Job], settlements: Sequence[Settlement]
+    ) -> int:
+        verdicts = await self._state.jobs.settle(settlements)
+        recorded = 0
+        for job, settlement, verdict in zip(jobs, settlements, verdicts, strict=True):
+            view.drop(job.id, job.lease)
+            if verdict is Verdict.RECORDED:
+                recorded += 1
+                self._ledger.settled(job, settlement)
+        return recorded
+
+    async def _release_orphans(self) -> int:
+        released = 0
+        while True:
+            jobs = await self._state.jobs.release_orphans(ORPHAN_ROUND)
+            self._ledger.queued(jobs, State.RUNNING, EventKind.RELEASED)
+            released += len(jobs)
+            if len(jobs) < ORPHAN_ROUND:
+                return released
+
+    async def _tell_store(self) -> None:
+        heard, self._heard = sorted(self._heard), set()
+        if not heard:
+            return
+        alive = await self._state.fleet.heard(heard)
+        for incarnation, living in zip(heard, alive, strict=True):
+            view = self._state.registry.get(incarnation)
+            if not living and view is not None:
+                await self.bury(view, "fenced by another api", proven_dead=False)
+
+    async def _judge_silence(self, elapsed: float) -> None:
+        ttl = self._state.config.liveness.ttl_seconds
+        for view in self._state.registry:
+            view.silence_seconds += elapsed
+            if view.silence_seconds >= ttl:
+                await self.bury(view, f"not heard of for {ttl:g} s", proven_dead=False)
+        if self._ticks % ORPHANS_EVERY_TICKS == 1:
+            living = {known.incarnation for known in await self._state.fleet.living()}
+            absent = {i for i in living if self._state.registry.get(i) is None}
+            self._absent = {i: self._absent.get(i, 0.0) for i in absent}
+        for incarnation in list(self._absent):
+            self._absent[incarnation] += elapsed
+            if self._absent[incarnation] >= ttl:
+                del self._absent[incarnation]
+                if await self._state.fleet.fence(incarnation, silent_for_seconds=ttl):
+                    self._state.log.warning("absent worker evicted", incarnation=incarnation)
+                    await self._release_orphans()
+
+    async def _overrule(self, now: float) -> None:
+        """End jobs whose worker did not end them in time."""
+        for view in self._state.registry:
+            late = [held for held in view.held.values() if now >= held.deadline]
+            if not late:
+                continue
+            utc = self._state.clock.utc()
+            settlements = [self._overruled(held.job, utc) for held in late]
+            view.revoked.update(held.job.token for held in late)
+            await self._settle(view, [held.job for held in late], settlements)
+            self._lines.poke(view.incarnation)
+
+    def _overruled(self, job: Job, utc: float) -> Settlement:
+        error = ErrorInfo(
+            kind="timeout",
+            message=f"worker {job.worker_id} did not end it within {job.timeout:g} s and the grace",
+        )
+        outcome = Outcome(token=job.token, kind=OutcomeKind.FAILED, error=error)
+        return settle(outcome, job, utc, self._state.chance())
+
+    async def _adopt_strays(self) -> None:
+        """Running jobs that nobody sent: held as if sent, so that the next heartbeat settles it."""
+        strays = self._lines.take_strays()
+        if not strays:
+            return
+        try:
+            jobs = await self._state.reader.get_many(sorted(strays))
+        except BaseException:
+            self._lines.adopt_later(sorted(strays))
+            raise
+        for job in jobs:
+            view = self._state.registry.get(job.incarnation or "")
+            if job.state is State.RUNNING and view is not None and job.id not in view.held:
+                adopt(self._state, view, job, view.heartbeat_number)
+
+
+def adopt(state: ApiState, view: WorkerView, job: Job, number: int) -> None:
+    """Hold a running job's lease for `view`, which certainly has it at heartbeat `number`.
+
+    Its time limit counts from now: what it has run already under another life of an api is its
+    worker's to measure.
+    """
+    held = Held(job, view.kind_of(job.type) or "", float("inf"))
+    held.deadline = (
+        state.clock.monotonic() + job.timeout + state.config.worker.timeout_grace_seconds
+    )
+    held.batch = view.batch_number
+    held.accepted_number = number
+    view.adopt(held)

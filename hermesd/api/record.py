@@ -1,0 +1,104 @@
+"""Outcomes in, verdicts out: what becomes of a job is committed before its worker is answered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from hermesd.api.ledger import Ledger
+from hermesd.api.state import ApiState
+from hermesd.core.errors import OutcomeUnknown, Unavailable
+from hermesd.core.job import ErrorInfo, Job
+from hermesd.core.outcome import Outcome, OutcomeKind, Settlement, settle
+from hermesd.core.records import Verdict
+from hermesd.core.registry import WorkerView
+from hermesd.core.states import Move
+
+
+class Recorder:
+    """Settles the reports of workers."""
+
+    def __init__(self, state: ApiState, ledger: Ledger):
+        self._state = state
+        self._ledger = ledger
+
+    async def record(
+        self, view: WorkerView | None, outcomes: Sequence[Outcome]
+    ) -> tuple[Verdict, ...]:
+        """One verdict for each outcome; RETRY for all while the store is away."""
+        try:
+            return await self._record(view, outcomes)
+        except (Unavailable, OutcomeUnknown) as error:
+            self._state.log.warning("cannot record", outcomes=len(outcomes), why=error.detail)
+            return (Verdict.RETRY,) * len(outcomes)
+
+    async def wait_ended(self, job_id: str, seconds: float) -> None:
+        """Return when the job's run ended at this api, or after `seconds`."""
+        await self._ledger.wait_ended(job_id, seconds)
+
+    async def _record(
+        self, view: WorkerView | None, outcomes: Sequence[Outcome]
+    ) -> tuple[Verdict, ...]:
+        now = self._state.clock.utc()
+        jobs = await self._jobs(view, outcomes)
+        verdicts = [Verdict.UNKNOWN] * len(outcomes)
+        settlements: list[Settlement] = []
+        places: list[int] = []
+        for index, outcome in enumerate(outcomes):
+            job = jobs.get(outcome.token.job_id)
+            if job is None:
+                continue
+            if job.lease != outcome.token.lease:
+                verdicts[index] = Verdict.DROPPED
+                continue
+            settlements.append(self._settlement(outcome, job, now))
+            places.append(index)
+        answered = await self._state.jobs.settle(settlements) if settlements else ()
+        for index, settlement, verdict in zip(places, settlements, answered, strict=True):
+            verdicts[index] = verdict
+            job = jobs[settlement.token.job_id]
+            if view is not None:
+                view.drop(job.id, job.lease)
+            if verdict is Verdict.RECORDED:
+                self._ledger.settled(job, settlement)
+            elif verdict is Verdict.UNSTORABLE:
+                self._ledger.settled(job, _unstorable(settlement))
+        for verdict in verdicts:
+            if verdict is Verdict.DROPPED or verdict is Verdict.UNKNOWN:
+                self._state.metrics.dropped(verdict)
+        return tuple(verdicts)
+
+    async def _jobs(
+        self, view: WorkerView | None, outcomes: Sequence[Outcome]
+    ) -> Mapping[str, Job]:
+        """The jobs of the outcomes: from memory where this api gave them out, else the store's."""
+        held = view.held if view is not None else {}
+        jobs: dict[str, Job] = {}
+        missing: list[str] = []
+        for outcome in outcomes:
+            job_id, lease = outcome.token.job_id, outcome.token.lease
+            mine = held.get(job_id)
+            if mine is not None and mine.job.lease == lease:
+                jobs[job_id] = mine.job
+            else:
+                missing.append(job_id)
+        if missing:
+            for job in await self._state.reader.get_many(missing):
+                jobs.setdefault(job.id, job)
+        return jobs
+
+    def _settlement(self, outcome: Outcome, job: Job, now: float) -> Settlement:
+        most = self._state.config.worker.max_result_bytes
+        if outcome.result is not None and len(outcome.result) > most:
+            error = ErrorInfo(
+                kind="unstorable-result",
+                message=f"the result has {len(outcome.result)} bytes, at most {most} are kept",
+            )
+            return Settlement(token=outcome.token, move=Move.FAIL, at=now, error=error)
+        chance = 0.0 if outcome.kind is OutcomeKind.SUCCEEDED else self._state.chance()
+        return settle(outcome, job, now, chance)
+
+
+def _unstorable(settlement: Settlement) -> Settlement:
+    """What the store recorded instead of an outcome that it cannot keep."""
+    error = ErrorInfo(kind="unstorable-result", message="the outcome cannot be stored")
+    return Settlement(token=settlement.token, move=Move.FAIL, at=settlement.at, error=error)

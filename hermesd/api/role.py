@@ -1,0 +1,181 @@
+"""The api role: its agents as a nursery tree whose nesting is the shutdown order.
+
+Services (control line, dispatchers, reaper, timers, feeder) outlive intake (the HTTP server).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import msgspec
+import trio
+
+from hermesd.api.admission import Admission
+from hermesd.api.app import build_app
+from hermesd.api.catalogue import Catalogue
+from hermesd.api.control import Control
+from hermesd.api.elsewhere import Elsewhere
+from hermesd.api.feed import Feeder
+from hermesd.api.fleet import FleetBoard
+from hermesd.api.hooks import Findings
+from hermesd.api.ledger import Ledger
+from hermesd.api.lines import Lines
+from hermesd.api.operate import Aftermath, Operator
+from hermesd.api.reap import Reaper
+from hermesd.api.record import Recorder
+from hermesd.api.route import Router
+from hermesd.api.services import ApiServices
+from hermesd.api.state import ApiState
+from hermesd.api.submit import Submitter
+from hermesd.api.timers import DueTimer
+from hermesd.core.job import Job
+from hermesd.core.jobtype import JobType
+from hermesd.http.server import serve
+from hermesd.ports import ControlService, TypeCatalogue
+from hermesd.signal import Signal
+
+
+class BoundControl(Protocol):
+    """A control server that accepts connections."""
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApiParts:
+    """What the daemon hands to the role beside the state."""
+
+    types: TypeCatalogue
+    installed: Sequence[JobType]
+    open_control: Callable[[ControlService], AbstractAsyncContextManager[BoundControl]]
+    listeners: Sequence[Any]
+    store_check: Callable[[], Awaitable[None]]
+    role: str
+
+
+class ApiAgents:
+    """Everything that acts in one api, wired together; the tasks run in `nursery`."""
+
+    def __init__(self, state: ApiState, parts: ApiParts, nursery: trio.Nursery):
+        self._state = state
+        self._parts = parts
+        work, due = Signal(), Signal()
+        self.catalogue = Catalogue(parts.types, state.clock)
+        self.lines = Lines(state, nursery)
+        self.ledger = Ledger(state, work, due)
+        router = Router(state)
+        self.reaper = Reaper(state, self.lines, self.ledger)
+        elsewhere = Elsewhere(state, router, self.lines, self.ledger)
+        findings = Findings(state, elsewhere, self.reaper, self.lines, work, nursery)
+        self.recorder = Recorder(state, self.ledger)
+        self.control = Control(
+            state,
+            self.catalogue,
+            self.lines,
+            findings,
+            self.reaper,
+            self.recorder,
+            self.ledger,
+            work,
+        )
+        self.feeder = Feeder(state, router, self.lines, self.ledger, work)
+        self.timer = DueTimer(state, self.ledger, due)
+        admission = Admission(state.config, self.catalogue, state.tally)
+        self.submitter = Submitter(state, admission, router, self.lines, self.ledger)
+        aftermath = Aftermath(
+            cancelled=self.ledger.cancelled,
+            cancel_requested=self._cancel_requested,
+            queued=self.ledger.queued,
+        )
+        self.operator = Operator(state.jobs, state.reader, state.ring, aftermath)
+
+    async def recall(self) -> None:
+        """Take up where an earlier life of this api ended."""
+        await self._state.fleet.count_as_heard()
+        self.control.remember(await self._state.reader.assigned(self._state.name))
+        self._state.tally.reset(await self._state.reader.counts())
+        await self.catalogue.load(self._parts.installed)
+
+    def services(self) -> ApiServices:
+        """What the HTTP routes are served from."""
+        state = self._state
+        return ApiServices(
+            config=state.config,
+            clock=state.clock,
+            log=state.log,
+            submitter=self.submitter,
+            recorder=self.recorder,
+            operator=self.operator,
+            reader=state.reader,
+            catalogue=self.catalogue,
+            ring=state.ring,
+            fleet=FleetBoard(state.registry),
+            metrics=state.metrics,
+            queue=state.queue,
+            store_check=self._parts.store_check,
+            counts=state.tally.counts,
+            started_at=state.clock.utc(),
+            api_name=state.name,
+            role=self._parts.role,
+        )
+
+    def _cancel_requested(self, job: Job) -> None:
+        """A running job is to be cancelled: its worker hears of it in its next heartbeat answer."""
+        found = self._state.registry.holder(job.id, job.lease)
+        if found is not None:
+            view, held = found
+            held.job = msgspec.structs.replace(held.job, cancel_requested=True)
+            self._state.log.info("cancel requested", job_id=job.id, worker_id=view.worker_id)
+            self.lines.poke(view.incarnation)
+
+
+async def run_api(
+    state: ApiState,
+    parts: ApiParts,
+    *,
+    stop_intake: trio.Event,
+    stop_services: trio.Event,
+    task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve until `stop_intake` (no new requests) and then `stop_services` are set.
+
+    `started` is called with the control port once everything serves.
+    """
+    async with trio.open_nursery() as services:
+        agents = ApiAgents(state, parts, services)
+        await agents.recall()
+        for agent in (agents.reaper.run, agents.feeder.run, agents.timer.run):
+            services.start_soon(agent)
+        async with parts.open_control(agents.control) as control:
+            async with trio.open_nursery() as intake:
+                await intake.start(
+                    _serve_http, state, parts, build_app(agents.services()), stop_intake
+                )
+                task_status.started(control.port)
+            await stop_services.wait()
+            with trio.move_on_after(state.config.drain.report_seconds):
+                await agents.lines.flushed()
+        services.cancel_scope.cancel()
+
+
+async def _serve_http(
+    state: ApiState,
+    parts: ApiParts,
+    app: Any,
+    stop_intake: trio.Event,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    await serve(
+        app,
+        parts.listeners,
+        state.config.http,
+        stopping=stop_intake,
+        drain_seconds=state.config.drain.report_seconds,
+        log=state.log,
+        task_status=task_status,
+    )

@@ -1,0 +1,88 @@
+"""Where a job goes: to a worker now, or to wait behind others."""
+
+from __future__ import annotations
+
+import msgspec
+
+from hermesd.api.state import ApiState
+from hermesd.core.job import Job, Owner, Rung
+from hermesd.core.registry import Held, WorkerView
+from hermesd.core.routing import choose, explain
+from hermesd.core.states import State
+
+
+class Reservation(msgspec.Struct, frozen=True):
+    """A slot counted as taken for a job that is not committed to the worker yet."""
+
+    view: WorkerView
+    held: Held
+
+    def cancel(self) -> None:
+        """Give the slot back."""
+        self.view.unreserve(self.held)
+
+
+class Router:
+    """Chooses, and counts the chosen slot as taken at once, so that none is given twice."""
+
+    def __init__(self, state: ApiState):
+        self._state = state
+
+    def place_new(self, job: Job) -> Reservation | None:
+        """A slot for a job just submitted, unless others wait before it."""
+        if self._state.tally.waiting_total and self._must_wait(job):
+            return None
+        return self.place(job)
+
+    def place(self, job: Job) -> Reservation | None:
+        """A slot for a job, None where no worker can take it now."""
+        choice = choose(job, self._state.registry)
+        if choice is None:
+            return None
+        held = Held(job, choice.kind, float("inf"))
+        choice.worker.reserve(held, self._state.registry.next_turn())
+        return Reservation(choice.worker, held)
+
+    def as_running(self, job: Job, view: WorkerView, now: float) -> Job:
+        """A new job as it is inserted when it has a slot."""
+        return msgspec.structs.replace(
+            job,
+            state=State.RUNNING,
+            owner=Owner.INCARNATION,
+            rung=Rung.PUSH,
+            lease=job.lease + 1,
+            attempts=job.attempts + 1,
+            assigned_by=self._state.name,
+            worker_id=view.worker_id,
+            incarnation=view.incarnation,
+            enqueued_at=now,
+        )
+
+    def commit(self, reservation: Reservation, job: Job) -> Held:
+        """The assignment is committed: the worker's view holds the lease from now on."""
+        held = reservation.held
+        held.job = job
+        grace = self._state.config.worker.timeout_grace_seconds
+        held.deadline = self._state.clock.monotonic() + job.timeout + grace
+        reservation.view.held[job.id] = held
+        return held
+
+    def explain(self, job: Job) -> str:
+        """Why the job waits, for people."""
+        if self._state.tally.waiting_total and self._must_wait(job):
+            return f"queued behind waiting jobs of queue {job.queue}"
+        return f"queued: {explain(job, self._state.registry)}"
+
+    def _must_wait(self, job: Job) -> bool:
+        """Whether a job that competes for the same kind of slot waits with its priority or more.
+
+        Jobs of a type that no worker speaks, or of another kind, cannot be overtaken unfairly.
+        """
+        kinds = self._kinds(job.type)
+        for waiting_type in self._state.tally.ahead(job.queue, job.priority):
+            if waiting_type == job.type or kinds & self._kinds(waiting_type):
+                return True
+        return False
+
+    def _kinds(self, job_type: str) -> set[str | None]:
+        return {v.kind_of(job_type) for v in self._state.registry.speakers(job_type) if v.routable}

@@ -1,0 +1,184 @@
+"""The api about itself: what it is, whether it works, how much it has to do, its document."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import trio
+from litestar import Response, get
+
+import hermesd
+from hermesd.api.openapi import DOC, Doc, build_document
+from hermesd.api.routes.access import HttpRequest, answer, services_of
+from hermesd.api.routes.query import Query, read_query
+from hermesd.api.services import ApiServices
+from hermesd.api.submit import JobRequest
+from hermesd.api.views import (
+    CheckView,
+    HealthView,
+    ReadyView,
+    ServiceView,
+    StatsView,
+    WaitingView,
+)
+from hermesd.core.errors import HermesError, InvalidValue
+from hermesd.core.events import EventKind
+from hermesd.core.records import Counts, QueueStatus
+from hermesd.observe.instruments import render
+
+NAME: Final = "hermesd"
+CHECK_SECONDS: Final = 2.0
+_LINKS: Final = {
+    name: f"/{name}"
+    for name in ("jobs", "dlq", "workers", "types", "events", "stats", "health", "ready", "metrics")
+}
+_SINCE_START: Final = {
+    "succeeded": (EventKind.SUCCEEDED,),
+    "failed": (EventKind.FAILED, EventKind.QUARANTINED),
+    "cancelled": (EventKind.CANCELLED,),
+    "retried": (EventKind.RETRY,),
+    "snoozed": (EventKind.SNOOZED,),
+    "released": (EventKind.RELEASED,),
+    "requeued": (EventKind.REQUEUED,),
+}
+
+
+@get("/", opt={DOC: Doc(summary="What answers here", query=Query, answers={200: ServiceView})})
+async def show_service(request: HttpRequest) -> Response[ServiceView]:
+    """Where to go on from here."""
+    read_query(request.scope["query_string"], Query)
+    services = services_of(request)
+    links = _LINKS | {"openapi": "/openapi.json"}
+    return answer(
+        ServiceView(name=NAME, version=hermesd.__version__, role=services.role, links=links)
+    )
+
+
+@get("/health", opt={DOC: Doc(summary="The process lives", answers={200: HealthView})})
+async def show_health(request: HttpRequest) -> Response[HealthView]:
+    """Liveness: no look at anything else."""
+    services = services_of(request)
+    return answer(
+        HealthView(
+            status="ok",
+            name=NAME,
+            version=hermesd.__version__,
+            role=services.role,
+            api=services.api_name,
+        )
+    )
+
+
+@get(
+    "/ready",
+    opt={DOC: Doc(summary="Whether jobs are taken", answers={200: ReadyView, 503: ReadyView})},
+)
+async def show_ready(request: HttpRequest) -> Response[ReadyView]:
+    """Readiness: the store and the queue."""
+    services = services_of(request)
+    checks = {"store": await _check_store(services), "queue": await _check_queue(services)}
+    ready = all(check.ok for check in checks.values())
+    return answer(ReadyView(ready=ready, checks=checks), 200 if ready else 503)
+
+
+@get(
+    "/stats",
+    opt={
+        DOC: Doc(
+            summary="Counts, from memory",
+            query=Query,
+            answers={200: StatsView},
+            errors=(InvalidValue,),
+        )
+    },
+)
+async def show_stats(request: HttpRequest) -> Response[StatsView]:
+    """How much there is to do, and was done."""
+    read_query(request.scope["query_string"], Query)
+    services = services_of(request)
+    counts = services.counts()
+    return answer(
+        StatsView(
+            name=NAME,
+            version=hermesd.__version__,
+            role=services.role,
+            api=services.api_name,
+            uptime_seconds=services.clock.utc() - services.started_at,
+            jobs={str(state): number for state, number in counts.states.items()},
+            waiting=_waiting(counts),
+            workers=services.fleet.totals(),
+            rung=services.queue.rung,
+            since_start=_since_start(services),
+        )
+    )
+
+
+@get("/metrics", opt={DOC: Doc(summary="Prometheus metrics", answers={200: "text/plain"})})
+async def show_metrics(request: HttpRequest) -> Response[bytes]:
+    """The metrics of this process."""
+    text, content_type = render(services_of(request).metrics.registry)
+    return Response(text, media_type=content_type)
+
+
+@get("/openapi.json", opt={DOC: Doc(summary="This document", answers={200: "application/json"})})
+async def show_document(request: HttpRequest) -> Response[dict[str, object]]:
+    """The OpenAPI document, with the payloads of the types known now."""
+    types = services_of(request).catalogue.known()
+    document = build_document(
+        request.app.routes, types, version=hermesd.__version__, request_name=JobRequest.__name__
+    )
+    return answer(document)
+
+
+async def _check_store(services: ApiServices) -> CheckView:
+    reason = await _fault(services.store_check)
+    return CheckView(ok=not reason, reason=reason)
+
+
+async def _check_queue(services: ApiServices) -> CheckView:
+    found: list[QueueStatus] = []
+
+    async def ask() -> None:
+        found.append(await services.queue.status())
+
+    reason = await _fault(ask) or ("" if found[0].serving else found[0].reason or "not serving")
+    return CheckView(ok=not reason, reason=reason, rung=services.queue.rung)
+
+
+async def _fault(check: Callable[[], Awaitable[None]]) -> str:
+    """Why `check` failed, empty where it did not."""
+    with trio.move_on_after(CHECK_SECONDS):
+        try:
+            await check()
+        except HermesError as error:
+            return error.detail
+        return ""
+    return f"no answer within {CHECK_SECONDS:g} s"
+
+
+def _waiting(counts: Counts) -> WaitingView:
+    by_queue: dict[str, int] = {}
+    by_priority: dict[str, int] = {}
+    for (queue, _, priority), number in counts.waiting.items():
+        by_queue[queue] = by_queue.get(queue, 0) + number
+        by_priority[str(priority)] = by_priority.get(str(priority), 0) + number
+    return WaitingView(total=sum(by_queue.values()), by_queue=by_queue, by_priority=by_priority)
+
+
+def _since_start(services: ApiServices) -> dict[str, int]:
+    totals = services.ring.totals()
+    sums = {
+        name: sum(totals.get(kind, 0) for kind in kinds) for name, kinds in _SINCE_START.items()
+    }
+    return {"submitted": services.metrics.accepted} | sums
+
+
+SERVICE_HANDLERS: Final = (
+    show_service,
+    show_health,
+    show_ready,
+    show_stats,
+    show_metrics,
+    show_document,
+)

@@ -1,0 +1,231 @@
+"""POST /jobs and POST /jobs/batch: the hot path, as bare ASGI.
+
+Litestar's handling of a request costs about 10 µs here (measured: 11.5 µs against 0.9 µs for the
+same ASGI callable), a tenth of what a whole job costs, so the app calls these directly; they
+are registered with Litestar all the same, for the table of routes and the document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final
+
+import msgspec
+from litestar import post
+from litestar.handlers import HTTPRouteHandler
+from litestar.types import ASGIApp
+
+from hermesd.api.openapi import DOC, Doc
+from hermesd.api.present import batch_view, submit_view
+from hermesd.api.problems import Answer, item_problem, known_error, problem_answer
+from hermesd.api.routes.bodies import decode_body, fault_of, read_body
+from hermesd.api.services import ApiServices
+from hermesd.api.submit import JobRequest, SubmitAnswer
+from hermesd.api.views import BatchView, SubmitView
+from hermesd.core.errors import (
+    HermesError,
+    IdempotencyConflict,
+    InvalidBatch,
+    InvalidPayload,
+    InvalidValue,
+    MalformedJson,
+    OutcomeUnknown,
+    QueueFull,
+    Rejected,
+    StoreUnavailable,
+    TooLarge,
+    UnknownQueue,
+    UnknownType,
+)
+from hermesd.http.asgi import App, Headers, Receive, Scope, Send
+
+KEY_HEADER: Final = b"idempotency-key"
+MAX_ITEM_ERRORS: Final = 100
+_JSON: Final = (b"content-type", b"application/json")
+_NO_STORE: Final = (b"cache-control", b"no-store")
+
+Make = Callable[[bytes, Headers], Awaitable[Answer]]
+
+
+class BatchRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Jobs to be stored together or not at all."""
+
+    jobs: list[JobRequest]
+
+
+class _RawBatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A batch whose items are not read yet."""
+
+    jobs: list[msgspec.Raw]
+
+
+class SubmitRoutes:
+    """The ASGI callables `one` and `batch` over one api's services."""
+
+    def __init__(self, services: ApiServices) -> None:
+        self._services = services
+        self._encode = msgspec.json.Encoder().encode
+        self._one_decoder = msgspec.json.Decoder(JobRequest)
+        self._batch_decoder = msgspec.json.Decoder(BatchRequest)
+        self._raw_decoder = msgspec.json.Decoder(_RawBatch)
+
+    async def one(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """POST /jobs."""
+        await self._serve(self._submit_one, scope, receive, send)
+
+    async def batch(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """POST /jobs/batch."""
+        await self._serve(self._submit_batch, scope, receive, send)
+
+    async def _serve(self, make: Make, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer with what `make` makes of body and headers, or with the problem it raised."""
+        services = self._services
+        begun = services.clock.monotonic()
+        try:
+            answer = await make(await read_body(receive), scope["headers"])
+        except Exception as error:
+            answer = problem_answer(error, services.log)
+            known = known_error(error)
+            services.metrics.refused(known.slug if known else HermesError.slug)
+        services.metrics.submit_answered(services.clock.monotonic() - begun)
+        start = {"type": "http.response.start", "status": answer.status, "headers": answer.headers}
+        await send(start)
+        await send({"type": "http.response.body", "body": answer.body})
+
+    async def _submit_one(self, body: bytes, headers: Headers) -> Answer:
+        request = _with_key(decode_body(self._one_decoder, body), headers)
+        [submitted] = await self._services.submitter.submit([request])
+        self._count((submitted,))
+        return Answer(
+            200 if submitted.repeated else 202,
+            [_JSON, _NO_STORE, (b"location", b"/jobs/" + submitted.job.id.encode())],
+            self._encode(submit_view(submitted)),
+        )
+
+    async def _submit_batch(self, body: bytes, headers: Headers) -> Answer:
+        if _keys(headers):
+            raise InvalidValue(
+                "a batch takes an idempotency_key for each of its jobs, not the Idempotency-Key "
+                "header"
+            )
+        requests = self._read_batch(body)
+        try:
+            submitted = await self._services.submitter.submit(requests)
+        except InvalidBatch:
+            raise
+        except Rejected as error:
+            if len(requests) > 1:
+                raise
+            raise _refuse_batch([item_problem(0, error)], 1) from error
+        self._count(submitted)
+        return Answer(202, [_JSON, _NO_STORE], self._encode(batch_view(submitted)))
+
+    def _read_batch(self, body: bytes) -> list[JobRequest]:
+        """The items; raises TooLarge, InvalidBatch with the items at fault, or as decode_body."""
+        most = self._services.config.api.max_batch_items
+        # Reading items costs memory many times their text, so they are counted first if in doubt.
+        if body.count(b"{") > most:
+            self._check_size(len(decode_body(self._raw_decoder, body).jobs), most)
+        try:
+            requests = decode_body(self._batch_decoder, body).jobs
+        except InvalidValue as error:
+            items = decode_body(self._raw_decoder, body).jobs
+            errors = self._item_errors(items)
+            if not errors:
+                raise
+            raise _refuse_batch(errors, len(items)) from error
+        self._check_size(len(requests), most)
+        return requests
+
+    def _check_size(self, items: int, most: int) -> None:
+        if items > most:
+            raise TooLarge(f"the batch has {items} jobs, at most {most} are allowed")
+        if items == 0:
+            raise InvalidValue("the batch has no jobs")
+
+    def _item_errors(self, items: Sequence[msgspec.Raw]) -> list[dict[str, Any]]:
+        errors: list[dict[str, Any]] = []
+        for index, item in enumerate(items):
+            try:
+                self._one_decoder.decode(item)
+            except msgspec.ValidationError as error:
+                fault = fault_of(error)
+                refusal = InvalidValue(fault.reason, errors=[fault._asdict()])
+                errors.append(item_problem(index, refusal))
+                if len(errors) >= MAX_ITEM_ERRORS:
+                    break
+        return errors
+
+    def _count(self, submitted: Sequence[SubmitAnswer]) -> None:
+        for each in submitted:
+            result = "repeated" if each.repeated else each.routed
+            self._services.metrics.submitted(each.job.type, each.job.queue, result)
+
+
+def _refuse_batch(errors: list[dict[str, Any]], items: int) -> InvalidBatch:
+    return InvalidBatch(
+        f"{len(errors)} of {items} jobs are at fault; none was stored", errors=errors
+    )
+
+
+def _keys(headers: Headers) -> set[str]:
+    return {value.decode("latin-1") for name, value in headers if name == KEY_HEADER}
+
+
+def _with_key(request: JobRequest, headers: Headers) -> JobRequest:
+    """The request with the key of its header, which must not differ from one in the body."""
+    keys = _keys(headers)
+    if not keys:
+        return request
+    if request.idempotency_key is not None:
+        keys.add(request.idempotency_key)
+    if len(keys) > 1:
+        raise InvalidValue("the idempotency keys given by header and body differ")
+    return msgspec.structs.replace(request, idempotency_key=keys.pop())
+
+
+_ERRORS: Final = (
+    MalformedJson,
+    InvalidValue,
+    UnknownQueue,
+    UnknownType,
+    TooLarge,
+    QueueFull,
+    StoreUnavailable,
+    OutcomeUnknown,
+)
+
+
+def submit_handlers(one: App, batch: App) -> list[HTTPRouteHandler]:
+    """The two callables as Litestar handlers."""
+
+    @post(
+        "/jobs",
+        opt={
+            DOC: Doc(
+                summary="Submit a job; the answer means that it is recorded durably",
+                body=JobRequest,
+                answers={202: SubmitView, 200: SubmitView},
+                headers={"Idempotency-Key": "the same as idempotency_key in the body"},
+                errors=(*_ERRORS, InvalidPayload, IdempotencyConflict),
+            )
+        },
+    )
+    async def submit() -> ASGIApp:
+        return one  # type: ignore[return-value]  # Litestar types scopes as its own TypedDicts
+
+    @post(
+        "/jobs/batch",
+        opt={
+            DOC: Doc(
+                summary="Submit jobs all or none",
+                body=BatchRequest,
+                answers={202: BatchView},
+                errors=(*_ERRORS, InvalidBatch),
+            )
+        },
+    )
+    async def submit_batch() -> ASGIApp:
+        return batch  # type: ignore[return-value]  # as above
+
+    return [submit, submit_batch]

@@ -1,0 +1,60 @@
+"""What the HTTP routes are served from, handed in by the role."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from structlog.typing import FilteringBoundLogger
+
+from hermesd.api.catalogue import Catalogue
+from hermesd.api.events import EventRing
+from hermesd.api.operate import Operator
+from hermesd.api.submit import JobRequest, SubmitAnswer
+from hermesd.config import Config
+from hermesd.core.records import Counts
+from hermesd.observe.metrics import ApiMetrics
+from hermesd.ports import Clock, FleetView, JobQueue, JobReader
+
+
+class TakesJobs(Protocol):
+    """Where submits go (api/submit.py)."""
+
+    async def submit(
+        self, requests: Sequence[JobRequest], *, principal: str = ""
+    ) -> Sequence[SubmitAnswer]:
+        """See Submitter.submit."""
+
+
+class KnowsEnds(Protocol):
+    """Who knows when a run has ended."""
+
+    async def wait_ended(self, job_id: str, seconds: float) -> None:
+        """Return when the job's run has ended at this api, or after `seconds`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApiServices:
+    """One api's services; `started_at` is in UTC seconds.
+
+    `store_check` raises StoreUnavailable; `counts` answers from memory.
+    """
+
+    config: Config
+    clock: Clock
+    log: FilteringBoundLogger
+    submitter: TakesJobs
+    recorder: KnowsEnds
+    operator: Operator
+    reader: JobReader
+    catalogue: Catalogue
+    ring: EventRing
+    fleet: FleetView
+    metrics: ApiMetrics
+    queue: JobQueue
+    store_check: Callable[[], Awaitable[None]]
+    counts: Callable[[], Counts]
+    started_at: float
+    api_name: str
+    role: str

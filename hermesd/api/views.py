@@ -1,0 +1,251 @@
+"""What the HTTP API answers, as structs; JSON and OpenAPI are both made from them.
+
+Times are RFC 3339 in UTC with microseconds. Absent values are null, except in the answers on
+submits, which leave out what does not apply.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from hermesd.core.fleet import Load
+from hermesd.core.job import Rung
+from hermesd.core.jobtype import TypeDefaults
+from hermesd.core.states import State
+
+Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
+AnyJson = Annotated[msgspec.Raw, Meta(description="any JSON value")]
+
+
+class View(msgspec.Struct, frozen=True, kw_only=True):
+    """The root of all answers."""
+
+
+class ErrorView(View, frozen=True, kw_only=True):
+    """Why a run failed."""
+
+    kind: str
+    message: str
+    traceback: str
+
+
+class JobView(View, frozen=True, kw_only=True):
+    """One job."""
+
+    id: str
+    type: str
+    payload: AnyJson
+    queue: str
+    priority: int
+    state: State
+    attempts: int
+    max_attempts: int
+    timeout: float
+    labels: Mapping[str, str]
+    run: int
+    rung: Rung | None
+    worker_id: str | None
+    cancel_requested: bool
+    crash_count: int
+    created_at: Time
+    updated_at: Time
+    run_at: Time | None
+    started_at: Time | None
+    finished_at: Time | None
+    result: AnyJson | None
+    error: ErrorView | None
+
+
+class JobAnswer(View, frozen=True, kw_only=True):
+    """A single job."""
+
+    job: JobView
+
+
+class JobPageView(View, frozen=True, kw_only=True):
+    """Jobs, newest first; `next_cursor` leads to the next page, null: that was all."""
+
+    jobs: Sequence[JobView]
+    next_cursor: str | None
+
+
+class SubmitView(View, frozen=True, kw_only=True):
+    """A committed job. `direct`: `worker_id` has taken it; `queue`: it waits, `note` says why."""
+
+    job: JobView
+    routed: str
+    worker_id: str | UnsetType = UNSET
+    note: str | UnsetType = UNSET
+    repeated: bool | UnsetType = UNSET
+
+
+class BatchItemView(View, frozen=True, kw_only=True):
+    """A committed job of a batch."""
+
+    id: str
+    routed: str
+    worker_id: str | UnsetType = UNSET
+    note: str | UnsetType = UNSET
+    repeated: bool | UnsetType = UNSET
+
+
+class BatchView(View, frozen=True, kw_only=True):
+    """A committed batch, in the order of the request; `repeated` ones are not counted else."""
+
+    count: int
+    direct: int
+    queued: int
+    repeated: int
+    jobs: Sequence[BatchItemView]
+
+
+class EventView(View, frozen=True, kw_only=True):
+    """Something that happened to a job, or to a worker (then without a job)."""
+
+    time: Time
+    job_id: str
+    job_type: str
+    kind: str
+    worker_id: str | None
+    message: str
+    run: int
+    attempt: int
+
+
+class EventList(View, frozen=True, kw_only=True):
+    """Events."""
+
+    count: int
+    events: Sequence[EventView]
+
+
+class WorkerView(View, frozen=True, kw_only=True):
+    """One worker as this api sees it."""
+
+    worker_id: str
+    incarnation: str
+    address: str
+    machine: str
+    last_seen_unix: float
+    load: Load
+    slots: Mapping[str, int]
+    free: Mapping[str, int]
+    status: str
+    types: Sequence[str]
+    queues: Sequence[str]
+    version: str
+    breaker: str
+    labels: Mapping[str, str]
+
+
+class MachineView(View, kw_only=True, frozen=True):
+    """The workers of one host."""
+
+    workers: int
+    slots: int
+    free: int
+
+
+class WorkerList(View, frozen=True, kw_only=True):
+    """The fleet."""
+
+    count: int
+    total_slots: int
+    total_workers: int
+    machines: Mapping[str, MachineView]
+    workers: Sequence[WorkerView]
+
+
+class TypeView(View, frozen=True, kw_only=True):
+    """A known job type; `workers` speak it now."""
+
+    name: str
+    kind: str
+    description: str
+    schema: Mapping[str, Any]
+    defaults: TypeDefaults
+    last_seen: Time
+    source: str
+    workers: int
+
+
+class TypeList(View, frozen=True, kw_only=True):
+    """The catalogue."""
+
+    count: int
+    types: Sequence[TypeView]
+
+
+class RequeueView(View, frozen=True, kw_only=True):
+    """How many failed jobs fit, and how many have a new run."""
+
+    matched: int
+    requeued: int
+
+
+class PurgeView(View, frozen=True, kw_only=True):
+    """How many failed jobs fit, and how many are deleted."""
+
+    matched: int
+    purged: int
+
+
+class HealthView(View, frozen=True, kw_only=True):
+    """The process lives."""
+
+    status: str
+    name: str
+    version: str
+    role: str
+    api: str
+
+
+class CheckView(View, frozen=True, kw_only=True):
+    """Whether one thing that the api needs is there."""
+
+    ok: bool
+    reason: str
+    rung: Rung | UnsetType = UNSET
+
+
+class ReadyView(View, frozen=True, kw_only=True):
+    """Whether this api takes jobs."""
+
+    ready: bool
+    checks: Mapping[str, CheckView]
+
+
+class WaitingView(View, frozen=True, kw_only=True):
+    """Queued jobs."""
+
+    total: int
+    by_queue: Mapping[str, int]
+    by_priority: Mapping[str, int]
+
+
+class StatsView(View, frozen=True, kw_only=True):
+    """Counts from this api's memory; `since_start` are events that this api saw."""
+
+    name: str
+    version: str
+    role: str
+    api: str
+    uptime_seconds: float
+    jobs: Mapping[str, int]
+    waiting: WaitingView
+    workers: Mapping[str, int]
+    rung: Rung
+    since_start: Mapping[str, int]
+
+
+class ServiceView(View, frozen=True, kw_only=True):
+    """What answers here, and where to go on."""
+
+    name: str
+    version: str
+    role: str
+    links: Mapping[str, str]

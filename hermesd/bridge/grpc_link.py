@@ -1,0 +1,254 @@
+"""A worker's line to one api over gRPC."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Final, Never, ParamSpec, Self, TypeVar
+
+import trio
+from grpclib.client import Channel, Stream, UnaryUnaryMethod
+from grpclib.exceptions import GRPCError
+from grpclib.protocol import H2Protocol
+from trio_asyncio import aio_as_trio
+
+from hermesd.bridge.http2 import KEEPALIVE, GuardedProtocol, StrictCodec
+from hermesd.core.errors import HermesError, InvalidValue, Unavailable
+from hermesd.core.fleet import (
+    Deregistration,
+    Heartbeat,
+    HeartbeatAnswer,
+    Registration,
+    RegistrationAnswer,
+)
+from hermesd.core.records import Claim, ClaimAnswer, Report, ReportAnswer
+from hermesd.ports import ControlLink
+from hermesd.wire.claims import claim_answer_from_proto, claim_to_proto
+from hermesd.wire.fields import host_and_port
+from hermesd.wire.fleet import (
+    deregistration_to_proto,
+    heartbeat_answer_from_proto,
+    heartbeat_to_proto,
+    registration_answer_from_proto,
+    registration_to_proto,
+)
+from hermesd.wire.gen.hermes.v1 import control_pb2 as pb
+from hermesd.wire.gen.hermes.v1.control_grpc import ControlStub
+from hermesd.wire.outcomes import report_answer_from_proto, report_to_proto
+from hermesd.wire.status import error_of
+
+MAX_CALLS: Final = 64  # below the 100 streams that a server of ours takes on one connection
+MAX_ANSWER_BYTES: Final = 16 * 1024 * 1024
+
+AskedT = TypeVar("AskedT")
+RequestT = TypeVar("RequestT")
+ReplyT = TypeVar("ReplyT")
+AnswerT = TypeVar("AnswerT")
+CallP = ParamSpec("CallP")
+
+
+@asynccontextmanager
+async def open_control_link(
+    endpoint: str, *, call_timeout_seconds: float, ssl_context: ssl.SSLContext | None = None
+) -> AsyncIterator[ControlLink]:
+    """A line to the api at `endpoint` (host:port); InvalidValue where that is none.
+
+    Must be opened inside `open_bridge()`. It connects on the first call, and again on the next one
+    after a connection was lost. The context's ALPN is set to h2.
+    """
+    host, port = host_and_port(endpoint, "endpoint")
+    if ssl_context is not None:
+        ssl_context.set_alpn_protocols(["h2"])
+    channel = await aio_as_trio(_open_channel)(host, port, ssl_context)
+    try:
+        yield GrpcLink(endpoint, channel, call_timeout_seconds)
+    finally:
+        with trio.CancelScope(shield=True):
+            await aio_as_trio(_close_channel)(channel)
+
+
+class GrpcLink:
+    """See ports.ControlLink; the api's refusals are raised as the errors that they were there."""
+
+    def __init__(self, endpoint: str, channel: Channel, call_timeout_seconds: float) -> None:
+        self._endpoint = endpoint
+        self._stub = ControlStub(channel)
+        self._call_timeout_seconds = call_timeout_seconds
+        self._lines = trio.CapacityLimiter(MAX_CALLS)
+
+    @property
+    def endpoint(self) -> str:
+        """host:port of the api's control service."""
+        return self._endpoint
+
+    async def register(self, registration: Registration) -> RegistrationAnswer:
+        """See ControlLink.register."""
+        request = _written(registration_to_proto, registration)
+        reply = await self._call(self._stub.Register, request)
+        return self._read(registration_answer_from_proto, reply)
+
+    async def heartbeat(self, heartbeat: Heartbeat) -> HeartbeatAnswer:
+        """See ControlLink.heartbeat."""
+        request = _written(heartbeat_to_proto, heartbeat)
+        reply = await self._call(self._stub.Heartbeat, request)
+        return self._read(heartbeat_answer_from_proto, reply)
+
+    async def deregister(self, deregistration: Deregistration) -> None:
+        """See ControlLink.deregister."""
+        request = _written(deregistration_to_proto, deregistration)
+        await self._call(self._stub.Deregister, request)
+
+    async def report(self, report: Report) -> ReportAnswer:
+        """See ControlLink.report; TooLarge asks for it again in smaller parts."""
+        request = _written(report_to_proto, report)
+        reply = await self._call(self._stub.Report, request)
+        answer = self._read(report_answer_from_proto, reply)
+        if len(answer.verdicts) != len(report.outcomes):
+            counts = f"{len(answer.verdicts)} verdicts for {len(report.outcomes)} outcomes"
+            raise Unavailable(f"{self._endpoint}: answered {counts}")
+        return answer
+
+    async def claim(self, claim: Claim) -> ClaimAnswer:
+        """See ControlLink.claim."""
+        reply = await self._call(self._stub.Claim, _written(claim_to_proto, claim))
+        answer = self._read(claim_answer_from_proto, reply)
+        if answer.job is not None and answer.job.id != claim.token.job_id:
+            raise Unavailable(f"{self._endpoint}: granted another job than was claimed")
+        return answer
+
+    def pokes(self, incarnation: str) -> AbstractAsyncContextManager[AsyncIterator[None]]:
+        """See ControlLink.pokes; entered once the api listens, Unavailable when it is lost."""
+        return self._pokes(incarnation)
+
+    @asynccontextmanager
+    async def _pokes(self, incarnation: str) -> AsyncIterator[AsyncIterator[None]]:
+        stream = await self._in_time(self._open_pokes, pb.PokesRequest(incarnation=incarnation))
+        try:
+            yield _Pokes(self, stream)
+        finally:
+            with trio.CancelScope(shield=True):
+                await aio_as_trio(_abandon)(stream)
+
+    async def next_poke(self, stream: Stream[Any, pb.Poke]) -> bool:
+        """Wait for a poke; False at the stream's end. For the iterator of `pokes` only."""
+        return await self._over_the_edge(_next_poke, stream)
+
+    async def _call(self, method: UnaryUnaryMethod[RequestT, ReplyT], request: RequestT) -> ReplyT:
+        return await self._in_time(self._ask, method, request)
+
+    async def _in_time(
+        self, call: Callable[CallP, Awaitable[AnswerT]], *args: CallP.args, **kwargs: CallP.kwargs
+    ) -> AnswerT:
+        """Run an asyncio-flavoured call; the wait for a free line counts too."""
+        with trio.move_on_after(self._call_timeout_seconds):
+            async with self._lines:
+                return await self._over_the_edge(call, *args, **kwargs)
+        limit = f"{self._call_timeout_seconds:g} s"
+        raise Unavailable(f"{self._endpoint}: no answer within {limit}")
+
+    async def _over_the_edge(
+        self, call: Callable[CallP, Awaitable[AnswerT]], *args: CallP.args, **kwargs: CallP.kwargs
+    ) -> AnswerT:
+        """Run an asyncio-flavoured call; its errors come out as errors of the core."""
+        try:
+            result: AnswerT = await aio_as_trio(call)(*args, **kwargs)
+        except HermesError:
+            raise
+        except (Exception, asyncio.CancelledError) as error:
+            # A CancelledError that is not trio's is grpclib's own, or the loop's that is closing.
+            raise Unavailable(f"{self._endpoint}: {_reason(error)}") from error
+        return result
+
+    async def _ask(self, method: UnaryUnaryMethod[RequestT, ReplyT], request: RequestT) -> ReplyT:
+        stream = method.open()
+        try:
+            async with stream:
+                await stream.send_message(request, end=True)
+                reply = await stream.recv_message()
+        except GRPCError as error:
+            self._raise_refusal(error, stream)
+        if reply is None:
+            raise Unavailable(f"{self._endpoint}: answered nothing")
+        return reply
+
+    async def _open_pokes(self, request: pb.PokesRequest) -> Stream[Any, pb.Poke]:
+        stream = self._stub.Pokes.open()
+        await stream.__aenter__()
+        try:
+            await stream.send_message(request, end=True)
+            await stream.recv_initial_metadata()
+        except BaseException as error:
+            await _abandon(stream)
+            if isinstance(error, GRPCError):
+                self._raise_refusal(error, stream)
+            raise
+        return stream
+
+    def _raise_refusal(self, error: GRPCError, stream: Stream[Any, Any]) -> Never:
+        metadata = dict(stream.trailing_metadata or ())
+        message = f"{self._endpoint}: {error.message or error.status.name}"
+        raise error_of(error.status.value, message, metadata) from error
+
+    def _read(self, read: Callable[[ReplyT], AnswerT], reply: ReplyT) -> AnswerT:
+        try:
+            return read(reply)
+        except InvalidValue as error:
+            raise Unavailable(f"{self._endpoint}: bad answer: {error.detail}") from error
+
+
+class _Pokes:
+    """One None for each poke; Unavailable when the stream is lost."""
+
+    def __init__(self, link: GrpcLink, stream: Stream[Any, pb.Poke]) -> None:
+        self._link = link
+        self._stream = stream
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> None:
+        if not await self._link.next_poke(self._stream):
+            raise StopAsyncIteration
+
+
+class _Channel(Channel):
+    """grpclib's connection with limits."""
+
+    def _protocol_factory(self) -> H2Protocol:
+        return GuardedProtocol(super()._protocol_factory(), MAX_ANSWER_BYTES)
+
+
+async def _open_channel(host: str, port: int, ssl_context: ssl.SSLContext | None) -> Channel:
+    return _Channel(host, port, ssl=ssl_context, codec=StrictCodec(), config=KEEPALIVE)
+
+
+async def _close_channel(channel: Channel) -> None:
+    channel.close()
+
+
+async def _next_poke(stream: Stream[Any, pb.Poke]) -> bool:
+    if await stream.recv_message() is not None:
+        return True
+    await stream.recv_trailing_metadata()  # raises the status, if it is one
+    return False
+
+
+async def _abandon(stream: Stream[Any, Any]) -> None:
+    """Reset the stream; told of an error, grpclib does not wait for its end."""
+    error = asyncio.CancelledError()
+    await stream.__aexit__(type(error), error, None)
+
+
+def _written(write: Callable[[AskedT], RequestT], asked: AskedT) -> RequestT:
+    try:
+        return write(asked)
+    except (TypeError, ValueError) as error:
+        raise InvalidValue(f"cannot be sent: {error}") from error
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__

@@ -1,0 +1,122 @@
+"""Options and parameter types that several commands share."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, TypeVar
+
+import click
+
+from hermesd.core.job import PRIORITY_LEVELS
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+URL_KEY: Final = "hermesd.url"  # in the context's meta: what --url said
+_AGE: Final = re.compile(r"(\d+(?:\.\d+)?)([smhdw])\Z", re.ASCII)
+_UNIT_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+
+def _turn_json_on(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+    if value:
+        ctx.obj = replace(ctx.obj, json=True)
+
+
+def json_option(command: F) -> F:
+    """`--json` behind the command, where people type it; the same as before it."""
+    option = click.option(
+        "--json",
+        is_flag=True,
+        expose_value=False,
+        callback=_turn_json_on,
+        help="Print JSON, errors too.",
+    )
+    return option(command)
+
+
+class Moment(click.ParamType[datetime]):
+    """RFC 3339 with a time zone, or an age like 90s, 15m, 2h, 7d, 4w."""
+
+    name = "time"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        """The moment, aware."""
+        if isinstance(value, datetime):
+            return value
+        age = _AGE.match(value)
+        try:
+            if age:
+                seconds = float(age[1]) * _UNIT_SECONDS[age[2]]
+                return datetime.now(UTC) - timedelta(seconds=seconds)
+            moment = datetime.fromisoformat(value)
+        except (ValueError, OverflowError):
+            self.fail(f"{value!r} is neither like 2026-01-31T12:00:00Z nor an age like 2h.", param)
+        if moment.tzinfo is None:
+            moment = moment.astimezone()  # what is typed without a zone is meant locally
+        return moment
+
+
+class Label(click.ParamType[tuple[str, str]]):
+    """KEY=VALUE."""
+
+    name = "key=value"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        """The pair."""
+        if isinstance(value, tuple):
+            return value
+        key, equals, text = value.partition("=")
+        if not equals or not key:
+            self.fail(f"{value!r} is not KEY=VALUE.", param)
+        return key, text
+
+
+class Priority(click.ParamType[int | str]):
+    """A number from 0 to 10, or a level's name; the api checks the range."""
+
+    name = "priority"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | str:
+        """The number or the name."""
+        if isinstance(value, int) or value in PRIORITY_LEVELS:
+            return value  # type: ignore[no-any-return]  # click hands over Any
+        try:
+            return int(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither a number nor one of {', '.join(PRIORITY_LEVELS)}.")
+
+
+def labels_option(about: str) -> Callable[[F], F]:
+    """`--label KEY=VALUE`, repeatable, as a dict."""
+
+    def collected(
+        ctx: click.Context, param: click.Parameter, value: tuple[tuple[str, str], ...]
+    ) -> dict[str, str]:
+        labels = dict(value)
+        if len(labels) < len(value):
+            raise click.BadParameter("a key was given twice.", ctx, param)
+        return labels
+
+    return click.option(
+        "--label", "labels", type=Label(), multiple=True, callback=collected, help=about
+    )
+
+
+def limit_option(default: int) -> Callable[[F], F]:
+    """`-n/--limit`."""
+    return click.option(
+        "-n",
+        "--limit",
+        type=click.IntRange(min=1),
+        default=default,
+        show_default=True,
+        help="Show at most so many.",
+    )

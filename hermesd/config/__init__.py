@@ -1,0 +1,51 @@
+"""The configuration: frozen structs, and `load()`, which reads TOML files and the environment.
+
+The way of a value: layers (files) and overrides (environment) -> secretfiles -> check (shape)
+-> sections (the structs) -> rules (between keys).
+"""
+
+from hermesd.config.effective import effective
+from hermesd.config.load import DEFAULT_PATH, load, validate
+from hermesd.config.sections import (
+    ApiSection,
+    Config,
+    ControlSection,
+    DrainSection,
+    EventsSection,
+    JobsSection,
+    LivenessSection,
+    LogFormat,
+    LogLevel,
+    LogSection,
+    MetricsSection,
+    NamedQueue,
+    PluginsSection,
+    QueueKind,
+    QueueSection,
+    StoreSection,
+    WorkerSection,
+)
+
+__all__ = [
+    "DEFAULT_PATH",
+    "ApiSection",
+    "Config",
+    "ControlSection",
+    "DrainSection",
+    "EventsSection",
+    "JobsSection",
+    "LivenessSection",
+    "LogFormat",
+    "LogLevel",
+    "LogSection",
+    "MetricsSection",
+    "NamedQueue",
+    "PluginsSection",
+    "QueueKind",
+    "QueueSection",
+    "StoreSection",
+    "WorkerSection",
+    "effective",
+    "load",
+    "validate",
+]

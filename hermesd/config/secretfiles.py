@@ -1,0 +1,77 @@
+"""Replaces `KEY_file` by the secret that the file holds, and makes the paths of files absolute."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from hermesd.config.check import Problem
+from hermesd.config.keys import Key, dotted, leaves
+from hermesd.config.layers import Document
+from hermesd.config.secrets import FILE_SUFFIX, is_secret, read_secret, with_password
+from hermesd.config.sections import StoreSection
+from hermesd.core.errors import InvalidValue
+from hermesd.systemd import credentials_directory
+
+FILE_KEYS: Final[tuple[Key, ...]] = (("api", "tls_cert_file"), ("api", "tls_key_file"))
+_STORE_PASSWORD_FILE: Final[Key] = ("store", "password_file")
+
+
+def resolve_files(document: Document, environ: Mapping[str, str]) -> list[Problem]:
+    """Fill in, in `document` itself, what other files hold; what could not be is the answer."""
+    problems = []
+    credentials = credentials_directory(environ)
+    for key, value in list(leaves(document.tree)):
+        if not isinstance(value, str) or not value:
+            continue
+        source = document.sources.get(key)
+        path = (credentials or (source.folder if source else Path())) / value
+        try:
+            if key in FILE_KEYS:
+                _require_readable(path)
+                _table(document, key)[key[-1]] = str(path)
+            elif key == _STORE_PASSWORD_FILE:
+                _give_password(document, path)
+            elif is_secret(secret := _secret_of(key)):
+                _replace(document, key, secret, path)
+        except InvalidValue as exc:
+            problems.append(Problem(key, exc.detail))
+    return problems
+
+
+def _give_password(document: Document, path: Path) -> None:
+    url = document.tree["store"].get("url", StoreSection().url)
+    if isinstance(url, str):  # what else it is, the check of the shape refuses
+        document.tree["store"]["url"] = with_password(url, read_secret(path))
+
+
+def _secret_of(key: Key) -> Key:
+    name = key[-1]
+    return (*key[:-1], name.removesuffix(FILE_SUFFIX)) if name.endswith(FILE_SUFFIX) else ()
+
+
+def _replace(document: Document, key: Key, secret: Key, path: Path) -> None:
+    table = _table(document, key)
+    if secret[-1] in table:
+        raise InvalidValue(f"{dotted(secret)} is given too; keep one of them")
+    text = read_secret(path)
+    del table[key[-1]]
+    table[secret[-1]] = text
+    document.sources[secret] = document.sources.pop(key)
+
+
+def _require_readable(path: Path) -> None:
+    if not path.is_file():
+        raise InvalidValue(f"there is no file {path}")
+    if not os.access(path, os.R_OK):
+        raise InvalidValue(f"cannot read {path}: check its mode and owner")
+
+
+def _table(document: Document, key: Key) -> dict[str, Any]:
+    """The table that holds `key`, which is in the document."""
+    node: dict[str, Any] = document.tree
+    for name in key[:-1]:
+        node = node[name]
+    return node

@@ -1,0 +1,37 @@
+"""The kinds of things worth telling of a job or a worker."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class EventKind(StrEnum):
+    """What happened; the store keeps retries, errors, releases and operator acts only.
+
+    A job's normal history is read from its timestamps; the kinds after `error` are told live by
+    the api and kept in memory, except `quarantined` and `unstorable`, which end a job.
+    """
+
+    SUBMITTED = "submitted"
+    DIRECT = "direct"  # accepted by a worker at once
+    QUEUED = "queued"
+    STARTED = "started"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    RETRY = "retry"
+    SNOOZED = "snoozed"
+    RELEASED = "released"
+    CANCELLED = "cancelled"
+    CANCEL_REQUESTED = "cancel-requested"
+    REQUEUED = "requeued"
+    DUE = "due"  # an operator made a scheduled job due now
+    ERROR = "error"
+    QUARANTINED = "quarantined"
+    UNROUTED = "unrouted"
+    EVICTED = "evicted"
+    REGISTERED = "registered"
+    DEREGISTERED = "deregistered"
+    DRAINED = "drained"
+    DISPATCH_FAILED = "dispatch-failed"
+    UNSTORABLE = "unstorable"
+    DROPPED = "dropped"

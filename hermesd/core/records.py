@@ -1,0 +1,175 @@
+"""What goes to the store and the queue, and what they answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+import msgspec
+
+from hermesd.core.fleet import SlotView
+from hermesd.core.job import Job, Rung, Token
+from hermesd.core.jobtype import JobType
+from hermesd.core.outcome import Outcome
+from hermesd.core.states import Move, State
+
+
+class IdempotencyKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A client's promise that two requests are the same one; hashes are hex SHA-256."""
+
+    principal: str
+    key_hash: str
+    body_hash: str
+    expires_at: float
+
+
+class Submission(msgspec.Struct, frozen=True, kw_only=True):
+    """Jobs to be stored together, already routed: running with a lease and incarnation, or waiting.
+
+    `keys` is as long as `jobs`.
+    """
+
+    jobs: tuple[Job, ...]
+    keys: tuple[IdempotencyKey | None, ...]
+
+
+class Submitted(msgspec.Struct, frozen=True, kw_only=True):
+    """One stored job, or the first job of its idempotency key (`repeated`)."""
+
+    job: Job
+    repeated: bool = False
+
+
+class Assignment(msgspec.Struct, frozen=True, kw_only=True):
+    """Give the job of `token` (its lease as it is now) to an incarnation.
+
+    `move` is ASSIGN for a queued job, REASSIGN for a running one that its worker refused.
+    """
+
+    token: Token
+    worker_id: str
+    incarnation: str
+    assigned_by: str
+    rung: Rung
+    at: float
+    move: Move = Move.ASSIGN
+
+
+class Claim(msgspec.Struct, frozen=True, kw_only=True):
+    """A worker asks for a job it pulled; `token` is the message's."""
+
+    store_id: str
+    token: Token
+    worker_id: str
+    incarnation: str
+    assigned_by: str = ""
+    at: float = 0.0
+
+
+class ClaimVerdict(StrEnum):
+    """Why a claim was granted or refused; all but GRANTED and RETRY are for good."""
+
+    GRANTED = "granted"
+    FINISHED = "finished"
+    CANCELLED = "cancelled"
+    RUNNING_ELSEWHERE = "running-elsewhere"
+    STALE = "stale"
+    UNKNOWN = "unknown"
+    FENCED = "fenced"
+    FOREIGN_STORE = "foreign-store"
+
+
+class ClaimAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """`job` with its new lease where granted."""
+
+    verdict: ClaimVerdict
+    job: Job | None = None
+
+
+class Verdict(StrEnum):
+    """What became of one outcome; every one of them is final for the worker but RETRY."""
+
+    RECORDED = "recorded"
+    DROPPED = "dropped"  # late or doubled: the lease has moved on, or the run has ended
+    UNKNOWN = "unknown"  # no such job
+    UNSTORABLE = "unstorable"  # could not be stored
+    RETRY = "retry"  # not taken now, report it again
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """Outcomes of one incarnation, with the view of its slots as they were taken."""
+
+    incarnation: str
+    api_boot: str
+    view: SlotView
+    outcomes: tuple[Outcome, ...]
+
+
+class ReportAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """One verdict for each outcome, in order."""
+
+    verdicts: tuple[Verdict, ...]
+    register_again: bool = False
+
+
+class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+    """Which waiting jobs are wanted: at most `limit` over all the (queue, type) pairs."""
+
+    pairs: tuple[tuple[str, str], ...]
+    limit: int
+
+
+class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """What a listing asks for; None and empty ask for nothing. Times are UTC seconds."""
+
+    states: tuple[State, ...] = ()
+    types: tuple[str, ...] = ()
+    queues: tuple[str, ...] = ()
+    ids: tuple[str, ...] = ()
+    worker_id: str | None = None
+    labels: tuple[tuple[str, str], ...] = ()
+    created_after: float | None = None
+    created_before: float | None = None
+    error_kind: str | None = None
+
+
+class JobPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Jobs, and the cursor to go on from (None: that was all)."""
+
+    jobs: tuple[Job, ...]
+    next_cursor: str | None = None
+
+
+class Counts(msgspec.Struct, frozen=True, kw_only=True):
+    """How many jobs by state, and waiting ones by (queue, type, priority)."""
+
+    states: Mapping[State, int]
+    waiting: Mapping[tuple[str, str, int], int]
+
+
+class EventRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """Something worth telling of a job. Kinds: core/events.py."""
+
+    time: float
+    job_id: str
+    job_type: str
+    kind: str
+    worker_id: str | None = None
+    message: str = ""
+    run: int = 1
+    attempt: int = 0
+
+
+class KnownType(msgspec.Struct, frozen=True, kw_only=True):
+    """A type of the catalogue, when it was last heard of (UTC seconds) and from whom."""
+
+    type: JobType
+    last_seen: float
+    source: str
+
+
+class QueueStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether a queue serves; `reason` says why it does not."""
+
+    serving: bool
+    reason: str = ""

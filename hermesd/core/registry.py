@@ -1,0 +1,263 @@
+"""What one api knows of its workers: slots, leases held, and which of them can take a type.
+
+Free slots are what the worker said last, less what this api has sent since (design: Routing and
+dispatch). A view of the slots names the last batch it reflects, so that nothing is counted twice.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+
+from hermesd.core.breaker import Breaker
+from hermesd.core.fleet import (
+    FleetEntry,
+    Heartbeat,
+    Load,
+    Registration,
+    SlotView,
+    WorkerStatus,
+)
+from hermesd.core.job import Job, Token
+from hermesd.core.jobtype import CATCH_ALL
+
+
+class Held:
+    """A lease that this api knows to be with a worker and unsettled.
+
+    `batch` is 0 until it is sent; `accepted_number` is the worker's heartbeat number at which it
+    certainly held the lease (None: not known to be accepted). `deadline` is monotonic seconds.
+    """
+
+    __slots__ = ("accepted_number", "batch", "deadline", "job", "kind")
+
+    def __init__(self, job: Job, kind: str, deadline: float):
+        self.job = job
+        self.kind = kind
+        self.deadline = deadline
+        self.batch = 0
+        self.accepted_number: int | None = None
+
+
+class WorkerView:
+    """One incarnation as this api sees it. Times are monotonic seconds unless said otherwise."""
+
+    def __init__(self, registration: Registration, breaker: Breaker, now: float, utc: float):
+        self.breaker = breaker
+        self.held: dict[str, Held] = {}
+        self.revoked: set[Token] = set()
+        self.load = Load()
+        self.draining = False
+        self.drain_requested = False
+        self.condemned = False  # about to be evicted
+        self.heartbeat_number = 0
+        self.fence_batch = 0
+        self.silence_seconds = 0.0
+        self.last_message = now
+        self.last_seen_utc = utc
+        self.turn = 0
+        self.suspects = 0
+        self.batch_number = 0
+        self._view_version = -1
+        self._free: dict[str, int] = dict(registration.slots)
+        self._unseen: Counter[str] = Counter()
+        self._sent: deque[tuple[int, Counter[str]]] = deque()
+        self.renew(registration)
+
+    def renew(self, registration: Registration) -> None:
+        """Take over what a (repeated) Register says."""
+        self.registration = registration
+        self.incarnation = registration.incarnation
+        self.worker_id = registration.worker_id
+        self.address = registration.address
+        self.slots = dict(registration.slots)
+        self.queues = frozenset(registration.queues)
+        self.kinds = {job_type.name: str(job_type.kind) for job_type in registration.types}
+
+    @property
+    def routable(self) -> bool:
+        """Whether new jobs may be sent at all."""
+        return (
+            self.breaker.closed
+            and not self.draining
+            and not self.drain_requested
+            and not self.condemned
+        )
+
+    def kind_of(self, job_type: str) -> str | None:
+        """The kind of slot that the type takes here, None where the worker cannot run it."""
+        return self.kinds.get(job_type) or self.kinds.get(CATCH_ALL)
+
+    def free(self, kind: str) -> int:
+        """Free slots of a kind, as far as known; may be below 0."""
+        return self._free.get(kind, 0) - self._unseen[kind]
+
+    def free_slots(self) -> dict[str, int]:
+        """Free slots by kind, never below 0."""
+        return {kind: max(self.free(kind), 0) for kind in self.slots}
+
+    def heard(self, now: float, utc: float) -> None:
+        """A message of this incarnation has arrived."""
+        self.silence_seconds = 0.0
+        self.last_message = now
+        self.last_seen_utc = utc
+
+    def apply_view(self, view: SlotView) -> bool:
+        """Take over a view of the slots unless a newer one is known; True if it was taken."""
+        if view.version <= self._view_version:
+            return False
+        self._view_version = view.version
+        self._free = dict(view.free)
+        while self._sent and self._sent[0][0] <= view.last_batch:
+            self._unseen.subtract(self._sent.popleft()[1])
+        return True
+
+    def reserve(self, held: Held, turn: int) -> None:
+        """Count a slot as taken by a job that is about to be assigned."""
+        self._unseen[held.kind] += 1
+        self.turn = turn
+        if held.job.crash_count:
+            self.suspects += 1
+
+    def unreserve(self, held: Held) -> None:
+        """Give back the slot of a job that was never put into a batch."""
+        self._unseen[held.kind] -= 1
+        if held.job.crash_count:
+            self.suspects -= 1
+
+    def free_unsent(self, held: Held) -> None:
+        """Free the slot of a committed job that was never put into a batch."""
+        self._unseen[held.kind] -= 1
+
+    def adopt(self, held: Held) -> None:
+        """Hold a lease that the worker has anyway (a claim, or one from before a restart)."""
+        self.held[held.job.id] = held
+        if held.job.crash_count:
+            self.suspects += 1
+
+    def number_batch(self, batch: Sequence[Held]) -> int:
+        """The number of a new batch of jobs that were reserved before."""
+        self.batch_number += 1
+        for held in batch:
+            held.batch = self.batch_number
+        self._sent.append((self.batch_number, Counter(held.kind for held in batch)))
+        return self.batch_number
+
+    def forget_batch(self, number: int) -> None:
+        """The batch surely never arrived: its slots are free again."""
+        for entry in self._sent:
+            if entry[0] == number:
+                self._unseen.subtract(entry[1])
+                self._sent.remove(entry)
+                return
+
+    def drop(self, job_id: str, lease: int) -> Held | None:
+        """Hold a lease no longer; answers it if it was held."""
+        held = self.held.get(job_id)
+        if held is None or held.job.lease != lease:
+            return None
+        del self.held[job_id]
+        if held.job.crash_count:
+            self.suspects -= 1
+        return held
+
+    def unlisted(self, heartbeat: Heartbeat) -> list[Held]:
+        """Leases that the worker must have but does not list (design: Leases, "not listed")."""
+        listed = {(token.job_id, token.lease) for token in heartbeat.held}
+        return [
+            held
+            for held in self.held.values()
+            if held.accepted_number is not None
+            and heartbeat.number > held.accepted_number
+            and (held.job.id, held.job.lease) not in listed
+        ]
+
+    def cancels(self, heartbeat: Heartbeat) -> tuple[Token, ...]:
+        """The listed leases that are to be cancelled; forgets revoked ones that are gone."""
+        listed = set(heartbeat.held)
+        self.revoked &= listed
+        asked = {
+            held.job.token
+            for held in self.held.values()
+            if held.job.cancel_requested and held.job.token in listed
+        }
+        return tuple(sorted(asked | self.revoked, key=lambda token: token.job_id))
+
+    def entry(self) -> FleetEntry:
+        """This worker for `GET /workers`."""
+        free = self.free_slots()
+        if self.draining or self.drain_requested:
+            status = WorkerStatus.DRAINING
+        elif not self.breaker.closed:
+            status = WorkerStatus.UNREACHABLE
+        elif any(free[kind] < total for kind, total in self.slots.items()):
+            status = WorkerStatus.BUSY
+        else:
+            status = WorkerStatus.IDLE
+        known = self.registration
+        return FleetEntry(
+            worker_id=known.worker_id,
+            incarnation=known.incarnation,
+            address=known.address,
+            machine=known.machine,
+            last_seen_unix=self.last_seen_utc,
+            load=self.load,
+            slots=dict(self.slots),
+            free=free,
+            status=status,
+            types=tuple(sorted(self.kinds)),
+            queues=tuple(sorted(self.queues)),
+            version=known.version,
+            breaker=str(self.breaker.state),
+            labels=dict(known.labels),
+        )
+
+
+class Registry:
+    """The workers of one api by incarnation, with an index from type to those that speak it."""
+
+    def __init__(self) -> None:
+        self._views: dict[str, WorkerView] = {}
+        self._speakers: dict[str, tuple[WorkerView, ...]] = {}
+        self._turn = 0
+
+    def __iter__(self) -> Iterator[WorkerView]:
+        return iter(tuple(self._views.values()))
+
+    def __len__(self) -> int:
+        return len(self._views)
+
+    def get(self, incarnation: str) -> WorkerView | None:
+        """The view of an incarnation, if it is registered here."""
+        return self._views.get(incarnation)
+
+    def add(self, view: WorkerView) -> None:
+        """Register, or renew the index after a repeated Register."""
+        self._views[view.incarnation] = view
+        self._speakers.clear()
+
+    def remove(self, incarnation: str) -> WorkerView | None:
+        """Forget an incarnation."""
+        self._speakers.clear()
+        return self._views.pop(incarnation, None)
+
+    def speakers(self, job_type: str) -> tuple[WorkerView, ...]:
+        """The workers that can run a type, routable or not."""
+        found = self._speakers.get(job_type)
+        if found is None:
+            found = tuple(v for v in self._views.values() if v.kind_of(job_type) is not None)
+            self._speakers[job_type] = found
+        return found
+
+    def next_turn(self) -> int:
+        """A number that rises with every choice, for breaking ties fairly."""
+        self._turn += 1
+        return self._turn
+
+    def holder(self, job_id: str, lease: int) -> tuple[WorkerView, Held] | None:
+        """Who holds a lease, as far as this api knows."""
+        for view in self._views.values():
+            held = view.held.get(job_id)
+            if held is not None and held.job.lease == lease:
+                return view, held
+        return None

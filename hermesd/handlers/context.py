@@ -1,0 +1,83 @@
+"""What a handler may know of the attempt that it runs in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from hermesd.core.job import DEFAULT_PRIORITY, DEFAULT_QUEUE
+
+if TYPE_CHECKING:
+    from hermesd.core.job import Job
+
+
+def _never() -> bool:
+    return False
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobContext:
+    """The second argument of a handler that takes one.
+
+    `type` is the job's own type, also in a catch-all handler. `attempt` counts from 1.
+    `timeout_seconds` is what the whole attempt may take. `settings` is the plugin's table of the
+    configuration, [plugins.settings.NAME]; it may hold secrets. `is_cancelled` and `logger`
+    are handed in by who runs the handler; handlers use `cancel_requested()` and `log`.
+    """
+
+    job_id: str
+    type: str
+    attempt: int = 1
+    max_attempts: int = 1
+    run: int = 1
+    lease: int = 0
+    queue: str = DEFAULT_QUEUE
+    priority: int = DEFAULT_PRIORITY
+    labels: Mapping[str, str] = field(default_factory=dict)
+    timeout_seconds: float = 300.0
+    settings: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    is_cancelled: Callable[[], bool] = _never
+    logger: Any = None
+
+    @classmethod
+    def for_job(
+        cls,
+        job: Job,
+        *,
+        settings: Mapping[str, Any] | None = None,
+        is_cancelled: Callable[[], bool] = _never,
+        logger: Any = None,
+    ) -> JobContext:
+        """The context of the attempt that `job`, as it was assigned, is in."""
+        return cls(
+            job_id=job.id,
+            type=job.type,
+            attempt=job.attempts,
+            max_attempts=job.max_attempts,
+            run=job.run,
+            lease=job.lease,
+            queue=job.queue,
+            priority=job.priority,
+            labels=job.labels,
+            timeout_seconds=job.timeout,
+            settings=settings or {},
+            is_cancelled=is_cancelled,
+            logger=logger,
+        )
+
+    def cancel_requested(self) -> bool:
+        """Whether the attempt should end: a cancel was asked for, or its time is up.
+
+        A handler in a thread cannot be stopped from outside and polls this. An async one is
+        cancelled by trio, one in a process is killed.
+        """
+        return self.is_cancelled()
+
+    @property
+    def log(self) -> Any:
+        """A structlog logger, bound to job_id, type and attempt."""
+        import structlog  # only here: a child process need not pay for it
+
+        logger = structlog.get_logger() if self.logger is None else self.logger
+        return logger.bind(job_id=self.job_id, type=self.type, attempt=self.attempt)

@@ -1,0 +1,208 @@
+"""One connection's reading and writing, with the deadlines and refusals that go with it."""
+
+import trio
+
+from hermesd.http.errors import ClientGone
+from hermesd.http.limits import HttpLimits
+from hermesd.http.parser import Refusal, Request, RequestParser
+from hermesd.http.transport import RECEIVE_BYTES, Transport
+from hermesd.http.watch import NEVER, Watch
+
+# What a body must bring to hold its connection: every so many bytes buy a second.
+MIN_BODY_RATE = 32768
+# A stalled response is judged by pieces of this size.
+_PIECE_BYTES = 65536
+# Between a refusal and the closing of the socket the client's bytes are read and dropped, so
+# that a reset does not overtake the refusal (RFC 9112 9.6).
+_LINGER_SECONDS = 1.0
+_LINGER_BYTES = 16 * 1024 * 1024
+
+
+class Channel:
+    """Bytes in through the parser and out to the client.
+
+    `scope` surrounds the work on the connection. `refuse` and `expire` cancel it, and what is
+    then to be said to the client is in `refusal`. `left` says that the client's stream ended,
+    `idle` that no byte of a next request has come, `idle_ended` that this was cut short, and
+    `severed` that a message went out in part, after which nothing can follow.
+    """
+
+    __slots__ = (
+        "_body_seconds",
+        "_limits",
+        "_watch",
+        "draining",
+        "idle",
+        "idle_ended",
+        "left",
+        "parser",
+        "read_by",
+        "refusal",
+        "scope",
+        "severed",
+        "transport",
+        "write_by",
+    )
+
+    def __init__(self, transport: Transport, limits: HttpLimits, watch: Watch) -> None:
+        self.transport = transport
+        self.parser = RequestParser(limits)
+        self.scope = trio.CancelScope()
+        self.refusal: Refusal | None = None
+        self.read_by = NEVER
+        self.write_by = NEVER
+        self.draining = False
+        self.idle = False
+        self.idle_ended = False
+        self.left = False
+        self.severed = False
+        self._limits = limits
+        self._watch = watch
+        self._body_seconds = limits.body_seconds
+
+    async def handshake(self) -> None:
+        """Open the transport within the time for headers."""
+        self.read_by = self._watch.after(self._limits.header_seconds)
+        await self.transport.handshake()
+        self.read_by = NEVER
+
+    async def next_request(self) -> Request | None:
+        """The next request in order; None when there will be none (see `refusal`, `left`)."""
+        parser = self.parser
+        requests = parser.requests
+        if not requests and parser.refusal is None:
+            self.idle = not parser.head_begun
+            if self.idle:
+                if self.draining:
+                    return None
+                self.read_by = self._watch.now + self._watch.idle_seconds
+            else:
+                self.read_by = self._watch.after(self._limits.header_seconds)
+            await self._read_head()
+            self.read_by = NEVER
+            if self.idle_ended:
+                return None  # a request that came just now cannot be served in a cancelled scope
+        if requests:
+            self._body_seconds = self._limits.body_seconds
+            return requests.popleft()
+        self.refusal = parser.refusal
+        return None
+
+    async def _read_head(self) -> None:
+        parser = self.parser
+        while True:
+            data = await self.transport.receive()
+            parser.feed(data)
+            if parser.requests or parser.refusal is not None:
+                self.idle = False
+                return
+            if not data:
+                self.left = True
+                return
+            if self.idle and parser.head_begun:
+                self.idle = False
+                self.read_by = self._watch.after(self._limits.header_seconds)
+
+    async def read_body(self, request: Request) -> None:
+        """Wait until `request` has chunks or is complete, or the client `left`.
+
+        A body that breaks a limit, or comes too slowly, ends the connection's scope: the app
+        is cancelled and the client gets the refusal.
+        """
+        parser = self.parser
+        while not request.chunks and not request.complete and not self.left:
+            if parser.refusal is not None:
+                await self.refuse(parser.refusal)
+            began = self._watch.now
+            self.read_by = self._watch.after(self._body_seconds)
+            try:
+                data = await self.transport.receive()
+            finally:  # the app may give up waiting and go on
+                self.read_by = NEVER
+            # Time that the app takes between two reads is its own, not the client's.
+            budget = self._body_seconds - (self._watch.now - began) + len(data) / MIN_BODY_RATE
+            self._body_seconds = min(budget, self._limits.body_seconds)
+            self.left = not data
+            parser.feed(data)
+
+    async def wait_until_left(self) -> None:
+        """Return once the client has left; to be cancelled when nobody cares any more.
+
+        The first bytes of a next request end the listening: they wait for their turn, and
+        nothing more is read, so that what a client sends ahead stays bounded.
+        """
+        parser = self.parser
+        if not self.left and not parser.requests and not parser.head_begun:
+            try:
+                data = await self.transport.receive()
+            except ClientGone:
+                data = b""
+            self.left = not data
+            parser.feed(data)
+        if not self.left:
+            await trio.sleep_forever()
+
+    async def write(self, data: bytes) -> None:
+        """Write `data`; ClientGone if the client is. No checkpoint if it fits at once."""
+        if self.severed:
+            raise ClientGone("an earlier write was given up half-way")
+        try:
+            sent = self.transport.write_now(data)
+            if sent < len(data):
+                await self._write_rest(memoryview(data)[sent:])
+        except ClientGone:
+            self.left = True
+            raise
+
+    async def _write_rest(self, data: memoryview) -> None:
+        self.severed = True  # until all is out: a cancelled write leaves half a message behind
+        try:
+            while data:
+                self.write_by = self._watch.after(self._limits.write_seconds)
+                await self.transport.write(data[:_PIECE_BYTES])
+                data = data[_PIECE_BYTES:]
+            self.severed = False
+        finally:
+            self.write_by = NEVER
+
+    async def refuse(self, refusal: Refusal) -> None:
+        """End the work on this connection with `refusal`; raises trio.Cancelled."""
+        self.refusal = refusal
+        self.scope.cancel()
+        await trio.lowlevel.checkpoint()
+
+    def expire(self) -> None:
+        """See Watched: an idle connection just ends, a slow request is told why."""
+        if self.write_by < self._watch.now:
+            self.left = True
+        elif self.idle:
+            self.idle_ended = True
+        else:
+            part = "headers" if self.parser.receiving is None else "body"
+            self.refusal = Refusal(408, f"the request's {part} took too long")
+        self.read_by = self.write_by = NEVER
+        self.scope.cancel()
+
+    def drain(self) -> None:
+        """Serve no request but the one under way; an idle connection ends at once."""
+        self.draining = True
+        if self.idle:
+            self.idle_ended = True
+            self.scope.cancel()
+
+    def reopen(self) -> bool:
+        """Whether a request crossed the end of its idle connection; then `scope` is a new one."""
+        if not self.idle_ended:
+            return False
+        self.idle_ended = False
+        self.parser.feed(self.transport.receive_now())
+        self.scope = trio.CancelScope()
+        return bool(self.parser.requests) or self.parser.head_begun
+
+    async def linger(self) -> None:
+        """Let the client read the last response before the socket is closed."""
+        with trio.move_on_after(_LINGER_SECONDS):
+            await self.transport.end_writing()
+            for _ in range(_LINGER_BYTES // RECEIVE_BYTES):
+                if not await self.transport.receive():
+                    return

@@ -1,0 +1,247 @@
+"""A lean HTTP/1.1 client: one keep-alive connection, one request at a time.
+
+Its errors say what is known about delivery, since whoever calls must not do a thing twice.
+"""
+
+import errno
+import os
+import re
+import ssl
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import trio
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+from hermesd.http.asgi import Headers
+from hermesd.http.errors import ConnectFailed, ConnectRefused, Unanswered
+
+_RECEIVE_BYTES = 65536
+_MAX_HEAD_BYTES = 65536
+_UNSENDABLE = re.compile(rb"[\r\n\0]")
+
+
+class HttpResponse(NamedTuple):
+    """A whole response; header names are in lower case."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+class _Answer:
+    """Collects one response from httptools; interim (1xx) ones are dropped."""
+
+    def __init__(self, *, bodiless: bool) -> None:
+        self.parser = HttpResponseParser(self)
+        self.status = 0
+        self.headers: Headers = []
+        self.body = bytearray()
+        self.complete = False
+        self.reusable = False
+        self._headed = False
+        self._bodiless = bodiless
+
+    def on_message_begin(self) -> None:
+        if self.complete:
+            raise ValueError("bytes after the response")
+        self.headers = []
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._headed:
+            self.headers.append((name.lower(), value.rstrip(b" \t")))
+
+    def on_headers_complete(self) -> None:
+        self.status = self.parser.get_status_code()
+        if self.status >= 200:
+            self._headed = True
+            self.reusable = self.parser.should_keep_alive()
+            self.complete = self._bodiless
+
+    def on_body(self, data: bytes) -> None:
+        self.body += data
+
+    def on_message_complete(self) -> None:
+        self.complete = self.complete or self._headed
+
+    def end(self) -> bool:
+        """The peer closed: whether that was the end of a response (RFC 9112 6.3, case 8)."""
+        names = {name for name, _ in self.headers}
+        framed = b"content-length" in names or b"transfer-encoding" in names
+        return self.complete or (self._headed and not framed)
+
+
+class HttpConnection:
+    """A connection to one (host, port), with TLS if given a context; for one task at a time.
+
+    It connects at the first request and again after it was closed. A request that fails or is
+    cancelled closes it: a half-used connection is never used again.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        ssl_context: ssl.SSLContext | None = None,
+        max_response_bytes: int = 8 * 1024 * 1024,
+    ) -> None:
+        self._host = host
+        self._port = port
+        self._ssl_context = ssl_context
+        self._max_response_bytes = max_response_bytes
+        name = f"[{host}]" if ":" in host else host
+        self._host_field = f"Host: {name}:{port}\r\n".encode("ascii")
+        self._stream: trio.abc.Stream | None = None
+        self._socket: trio.SocketStream | None = None
+
+    async def request(
+        self,
+        method: str,
+        target: str,
+        body: bytes,
+        headers: Sequence[tuple[bytes, bytes]],
+        timeout_seconds: float,
+    ) -> HttpResponse:
+        """Send one request and return the whole response.
+
+        Raises ConnectRefused or ConnectFailed (nothing was sent), Unanswered (unknown whether
+        it took effect), ValueError (a field or target that cannot be sent).
+        """
+        data = self._render(method, target, body, headers)
+        sending = False
+        clean = False
+        try:
+            with trio.fail_after(timeout_seconds):
+                stream = self._usable() or await self._connect()
+                sending = True
+                response, clean = await self._exchange(stream, data, method)
+        except trio.TooSlowError:
+            late = f"no answer from {self._host}:{self._port} within {timeout_seconds} s"
+            if sending:
+                raise Unanswered(late) from None
+            raise ConnectFailed(f"no connection, {late}") from None
+        finally:
+            if not clean:
+                self._drop()
+        return response
+
+    async def aclose(self) -> None:
+        """Close the connection; a later request would open a new one."""
+        self._drop()
+        await trio.lowlevel.checkpoint()
+
+    def _render(
+        self, method: str, target: str, body: bytes, headers: Sequence[tuple[bytes, bytes]]
+    ) -> bytes:
+        line = f"{method} {target}".encode("ascii")
+        if line.count(b" ") != 1 or _UNSENDABLE.search(line):
+            raise ValueError("the request target holds a space, CR, LF or NUL")
+        parts = [line, b" HTTP/1.1\r\n", self._host_field]
+        for name, value in headers:
+            if _UNSENDABLE.search(name) or _UNSENDABLE.search(value):
+                raise ValueError(f"the header field {name!r} holds CR, LF or NUL")
+            parts += (name, b": ", value, b"\r\n")
+        if body or method not in ("GET", "HEAD"):
+            parts.append(b"Content-Length: %d\r\n" % len(body))
+        parts += (b"\r\n", body)
+        return b"".join(parts)
+
+    def _usable(self) -> trio.abc.Stream | None:
+        """The open connection, unless the peer has closed it or spoken out of turn."""
+        if self._socket is None:
+            return None
+        descriptor = self._socket.socket.fileno()
+        try:
+            os.read(descriptor, 1)
+        except BlockingIOError:
+            return self._stream
+        except OSError:
+            pass
+        self._drop()
+        return None
+
+    async def _connect(self) -> trio.abc.Stream:
+        try:
+            plain = await trio.open_tcp_stream(self._host, self._port)
+        except OSError as error:
+            place = f"{self._host}:{self._port}"
+            if _refused(error):
+                raise ConnectRefused(f"nothing listens at {place}") from error
+            raise ConnectFailed(f"cannot connect to {place}: {error}") from error
+        self._socket = plain
+        self._stream = plain
+        if self._ssl_context is not None:
+            self._stream = await self._secure(plain, self._ssl_context)
+        return self._stream
+
+    async def _secure(self, plain: trio.SocketStream, context: ssl.SSLContext) -> trio.abc.Stream:
+        secure = trio.SSLStream(plain, context, server_hostname=self._host, https_compatible=True)
+        try:
+            await secure.do_handshake()
+        except (trio.BrokenResourceError, ssl.SSLError, ssl.CertificateError) as error:
+            reason = error.__cause__ or error
+            raise ConnectFailed(
+                f"the TLS handshake with {self._host}:{self._port} failed: {reason}"
+            ) from error
+        return secure
+
+    async def _exchange(
+        self, stream: trio.abc.Stream, data: bytes, method: str
+    ) -> tuple[HttpResponse, bool]:
+        try:
+            await stream.send_all(data)
+        except (trio.BrokenResourceError, ssl.SSLError):
+            # A peer may refuse a request before it has read all of it: its answer, if there
+            # is one, counts.
+            broken = True
+        else:
+            broken = False
+        answer = _Answer(bodiless=method == "HEAD")
+        received = 0
+        while not answer.complete:
+            chunk = await self._receive(stream)
+            if not chunk and answer.end():
+                break
+            if not chunk:
+                raise Unanswered(f"{self._host}:{self._port} closed the connection unanswered")
+            received += len(chunk)
+            if received > self._max_response_bytes + _MAX_HEAD_BYTES:
+                raise Unanswered(f"the answer is longer than {self._max_response_bytes} bytes")
+            self._parse(answer, chunk)
+        if len(answer.body) > self._max_response_bytes:
+            raise Unanswered(f"the answer is longer than {self._max_response_bytes} bytes")
+        response = HttpResponse(answer.status, answer.headers, bytes(answer.body))
+        return response, answer.reusable and not broken
+
+    async def _receive(self, stream: trio.abc.Stream) -> bytes:
+        try:
+            return bytes(await stream.receive_some(_RECEIVE_BYTES))
+        except (trio.BrokenResourceError, ssl.SSLError) as error:
+            place = f"{self._host}:{self._port}"
+            raise Unanswered(f"the connection to {place} broke before an answer") from error
+
+    def _parse(self, answer: _Answer, chunk: bytes) -> None:
+        try:
+            answer.parser.feed_data(chunk)
+        except (HttpParserError, HttpParserUpgrade) as error:
+            if answer.complete:  # whatever follows, the answer is whole
+                answer.reusable = False
+                return
+            place = f"{self._host}:{self._port}"
+            raise Unanswered(f"the answer from {place} is not HTTP/1.1: {error}") from error
+
+    def _drop(self) -> None:
+        if self._socket is not None:
+            self._socket.socket.close()
+        self._socket = self._stream = None
+
+
+def _refused(error: OSError) -> bool:
+    causes = error.__cause__
+    if isinstance(causes, BaseExceptionGroup):
+        return all(
+            isinstance(each, OSError) and each.errno == errno.ECONNREFUSED
+            for each in causes.exceptions
+        )
+    return error.errno == errno.ECONNREFUSED

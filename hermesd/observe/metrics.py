@@ -1,0 +1,309 @@
+"""The Prometheus metrics of an api and of a worker, each over a registry of its own.
+
+Everything that a job passes through costs one cached child and one increment. Job types become
+labels up to MAX_TYPE_LABELS, later ones count as `other`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, Protocol
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from hermesd.core.job import Job
+from hermesd.core.outcome import Settlement
+from hermesd.core.records import Counts
+from hermesd.observe.instruments import Children, RoleMetrics
+from hermesd.ports import FleetView
+
+INVARIANTS: Final = (
+    "lease-regression",
+    "owner",
+    "double-outcome",
+    "unrouted-type",
+    "lost-job",
+)
+_LATENCIES: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
+_DURATIONS: Final = (0.001, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0, 600.0, 3600.0)
+_SIZES: Final = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000)
+
+CommitStats = tuple[int, int, float]
+
+
+class ApiMetrics(RoleMetrics):
+    """What an api measures. `outcome` labels are moves: succeed, fail, retry, release, ...
+
+    `accepted` is the number of jobs accepted since the start.
+    """
+
+    def __init__(
+        self, registry: CollectorRegistry | None = None, *, process_collectors: bool = False
+    ) -> None:
+        super().__init__(registry, process_collectors)
+        self.accepted = 0
+        counter, histogram = self._counter, self._histogram
+        self._submits = Children(counter("submits", "Jobs accepted.", ("type", "queue", "result")))
+        self._refusals = Children(
+            counter("submit_refusals", "Submits not accepted, by problem.", ("reason",))
+        )
+        self._submit_seconds = histogram(
+            "submit_seconds", "From a whole submit to its answer.", _LATENCIES
+        )
+        self._started = Children(
+            counter("jobs_started", "Attempts given to a worker.", ("type", "rung"))
+        )
+        self._settled = Children(
+            counter("jobs_settled", "Recorded outcomes, retries included.", ("type", "outcome"))
+        )
+        self._durations = Children(
+            histogram("job_duration_seconds", "Time in a handler.", _DURATIONS, ("type",))
+        )
+        self._dispatch_seconds = histogram(
+            "dispatch_seconds", "From a dispatch POST to its answer.", _LATENCIES
+        )
+        self._dispatch_jobs = histogram("dispatch_batch_jobs", "Jobs in a dispatch POST.", _SIZES)
+        self._dropped = Children(
+            counter("outcomes_dropped", "Outcomes not recorded, by verdict.", ("verdict",))
+        )
+        self._breaches = Children(
+            counter("invariant_breaches", "Must stay 0: a defect of hermesd.", ("invariant",))
+        )
+        for invariant in INVARIANTS:
+            self._breaches.of(invariant)
+
+    def submitted(self, job_type: str, queue: str, result: str) -> None:
+        """A job is committed; `result` is direct, queue or repeated."""
+        if result != "repeated":
+            self.accepted += 1
+        self._submits.of(self._types.of(job_type), queue, result).inc()
+
+    def refused(self, reason: str) -> None:
+        """A submit was not accepted; `reason` is the problem's slug."""
+        self._refusals.of(reason).inc()
+
+    def submit_answered(self, seconds: float) -> None:
+        """A submit, alone or a batch, took so long until its answer."""
+        self._submit_seconds.observe(seconds)
+
+    def started(self, job: Job) -> None:
+        """An attempt was given to a worker."""
+        self._started.of(self._types.of(job.type), job.rung or "").inc()
+
+    def settled(self, job: Job, settlement: Settlement) -> None:
+        """An outcome is recorded."""
+        label = self._types.of(job.type)
+        self._settled.of(label, settlement.move).inc()
+        if settlement.started_at:
+            self._durations.of(label).observe(max(settlement.at - settlement.started_at, 0.0))
+
+    def dispatched(self, jobs: int, seconds: float) -> None:
+        """A dispatch POST with so many jobs was answered."""
+        self._dispatch_jobs.observe(jobs)
+        self._dispatch_seconds.observe(seconds)
+
+    def dropped(self, verdict: str) -> None:
+        """An outcome was late, doubled or of an unknown job."""
+        self._dropped.of(verdict).inc()
+
+    def breach(self, invariant: str) -> None:
+        """An invariant of INVARIANTS did not hold."""
+        self._breaches.of(invariant).inc()
+
+    def watch(
+        self,
+        *,
+        counts: Callable[[], Counts],
+        fleet: FleetView,
+        commits: Callable[[], CommitStats] | None = None,
+    ) -> None:
+        """Show what these say at each scrape; `commits`: commits, changes in them, last seconds."""
+        self.registry.register(_ApiView(counts, fleet, commits))
+
+    def _counter(self, name: str, text: str, labels: tuple[str, ...]) -> Counter:
+        return Counter(f"hermesd_{name}", text, labels, registry=self.registry)
+
+    def _histogram(
+        self, name: str, text: str, buckets: tuple[float, ...], labels: tuple[str, ...] = ()
+    ) -> Histogram:
+        return Histogram(f"hermesd_{name}", text, labels, buckets=buckets, registry=self.registry)
+
+
+class _ApiView(Collector):
+    """Gauges read from the api's memory at a scrape."""
+
+    def __init__(
+        self,
+        counts: Callable[[], Counts],
+        fleet: FleetView,
+        commits: Callable[[], CommitStats] | None,
+    ) -> None:
+        self._counts = counts
+        self._fleet = fleet
+        self._commits = commits
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing beforehand: names are unique, and registering must not read the world."""
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        """See prometheus_client.registry.Collector."""
+        counts = self._counts()
+        states = GaugeMetricFamily("hermesd_jobs", "Jobs by state.", labels=("state",))
+        for state, number in counts.states.items():
+            states.add_metric((str(state),), number)
+        yield states
+        yield _waiting(counts)
+        yield from self._fleet_gauges()
+        if self._commits is not None:
+            yield from _commit_counters(*self._commits())
+
+    def _fleet_gauges(self) -> Iterable[Metric]:
+        slots = GaugeMetricFamily("hermesd_slots", "Slots of the fleet.", labels=("kind",))
+        free = GaugeMetricFamily("hermesd_slots_free", "Free slots.", labels=("kind",))
+        workers = GaugeMetricFamily("hermesd_workers", "Workers by status.", labels=("status",))
+        statuses: dict[str, int] = {}
+        totals: dict[str, int] = {}
+        frees: dict[str, int] = {}
+        for entry in self._fleet.entries():
+            statuses[entry.status] = statuses.get(entry.status, 0) + 1
+            _add(totals, entry.slots)
+            _add(frees, entry.free)
+        for family, numbers in ((workers, statuses), (slots, totals), (free, frees)):
+            for label, number in numbers.items():
+                family.add_metric((str(label),), number)
+            yield family
+
+
+def _waiting(counts: Counts) -> Metric:
+    waiting = GaugeMetricFamily(
+        "hermesd_jobs_waiting", "Queued jobs.", labels=("queue", "priority")
+    )
+    depths: dict[tuple[str, str], int] = {}
+    for (queue, _, priority), number in counts.waiting.items():
+        place = (queue, str(priority))
+        depths[place] = depths.get(place, 0) + number
+    for place, number in depths.items():
+        waiting.add_metric(place, number)
+    return waiting
+
+
+def _commit_counters(commits: int, changes: int, last_seconds: float) -> Iterable[Metric]:
+    yield CounterMetricFamily("hermesd_store_commits", "Transactions committed.", value=commits)
+    yield CounterMetricFamily("hermesd_store_changes", "Changes in them.", value=changes)
+    yield GaugeMetricFamily(
+        "hermesd_store_last_commit_seconds", "Time that the last commit took.", value=last_seconds
+    )
+
+
+def _add(sums: dict[str, int], numbers: Mapping[str, int]) -> None:
+    for key, number in numbers.items():
+        sums[key] = sums.get(key, 0) + number
+
+
+class WorkerGauges(Protocol):
+    """What a worker's gauges are read from at a scrape."""
+
+    def slots(self) -> Mapping[str, int]:
+        """Slots by kind."""
+
+    def free(self) -> Mapping[str, int]:
+        """Free slots by kind."""
+
+    def unreported(self) -> int:
+        """Outcomes that no api has taken yet."""
+
+
+class WorkerMetrics(RoleMetrics):
+    """What a worker measures; `outcome` labels are outcome kinds."""
+
+    def __init__(
+        self, registry: CollectorRegistry | None = None, *, process_collectors: bool = False
+    ) -> None:
+        super().__init__(registry, process_collectors)
+        self._started = Children(
+            Counter(
+                "hermesd_worker_jobs_started",
+                "Handlers started.",
+                ("type",),
+                registry=self.registry,
+            )
+        )
+        self._ended = Children(
+            Counter(
+                "hermesd_worker_jobs_ended",
+                "Handlers ended, by outcome.",
+                ("type", "outcome"),
+                registry=self.registry,
+            )
+        )
+        self._durations = Children(
+            Histogram(
+                "hermesd_worker_job_duration_seconds",
+                "Time in a handler.",
+                ("type",),
+                buckets=_DURATIONS,
+                registry=self.registry,
+            )
+        )
+        self._received = Histogram(
+            "hermesd_worker_dispatch_batch_jobs",
+            "Jobs in a dispatch POST received.",
+            buckets=_SIZES,
+            registry=self.registry,
+        )
+        self._reported = Histogram(
+            "hermesd_worker_report_outcomes",
+            "Outcomes in a report.",
+            buckets=_SIZES,
+            registry=self.registry,
+        )
+
+    def started(self, job_type: str) -> None:
+        """A handler was started."""
+        self._started.of(self._types.of(job_type)).inc()
+
+    def ended(self, job_type: str, outcome: str, seconds: float) -> None:
+        """A handler ended after so long."""
+        label = self._types.of(job_type)
+        self._ended.of(label, outcome).inc()
+        self._durations.of(label).observe(seconds)
+
+    def received(self, jobs: int) -> None:
+        """A dispatch POST brought so many jobs."""
+        self._received.observe(jobs)
+
+    def reported(self, outcomes: int) -> None:
+        """A report with so many outcomes was taken by an api."""
+        self._reported.observe(outcomes)
+
+    def watch(self, gauges: WorkerGauges) -> None:
+        """Show what `gauges` says at each scrape."""
+        self.registry.register(_WorkerView(gauges))
+
+
+class _WorkerView(Collector):
+    """Gauges read from the worker's memory at a scrape."""
+
+    def __init__(self, gauges: WorkerGauges) -> None:
+        self._gauges = gauges
+
+    def describe(self) -> Iterable[Metric]:
+        """See _ApiView.describe."""
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        """See prometheus_client.registry.Collector."""
+        slots = GaugeMetricFamily("hermesd_worker_slots", "Slots.", labels=("kind",))
+        free = GaugeMetricFamily("hermesd_worker_slots_free", "Free slots.", labels=("kind",))
+        for family, numbers in ((slots, self._gauges.slots()), (free, self._gauges.free())):
+            for kind, number in numbers.items():
+                family.add_metric((str(kind),), number)
+            yield family
+        yield GaugeMetricFamily(
+            "hermesd_worker_unreported_outcomes",
+            "Outcomes that no api has taken yet.",
+            value=self._gauges.unreported(),
+        )

@@ -1,0 +1,1 @@
+"""Where jobs are kept: `moves` decides, `group` batches, one package per database writes."""

@@ -1,0 +1,319 @@
+"""Group commit: everything that piled up during the last commit goes into the next transaction.
+
+A writer thread takes what waits and hands it to a `Backend` as one transaction, never waiting to
+fill a group: an idle store answers after one commit, a loaded one shares the commit. The thread
+takes the next group by itself, so that the event loop hands out answers while the disk works.
+
+A group that fails because of an item is halved until that item fails alone; a group that fails
+because of the database fails whole, and every waiter is told that nothing was done.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from enum import StrEnum
+from queue import SimpleQueue
+from typing import Any, Protocol
+
+import msgspec
+import trio
+from structlog.typing import FilteringBoundLogger
+
+from hermesd.core.errors import Broken, HermesError, OutcomeUnknown, StoreUnavailable, Unstorable
+
+
+class Verb(StrEnum):
+    """The kinds of writes; one group has at most a few statements for each."""
+
+    INSERT = "insert"
+    SETTLE = "settle"
+    SETTLE_INSTEAD = "settle-instead"  # of an outcome that could not be stored
+    ASSIGN = "assign"
+    CLAIM = "claim"
+    CANCEL = "cancel"
+    REQUEUE = "requeue"
+    RELEASE_DUE = "release-due"
+    RELEASE_ORPHANS = "release-orphans"
+    PURGE = "purge"
+    REGISTER = "register"
+    HEARD = "heard"
+    FENCE = "fence"
+    COUNT_AS_HEARD = "count-as-heard"
+    FORGET = "forget"
+    LEARN = "learn"
+    TOUCH = "touch"
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """Items of one verb within a transaction; `at` is the store clock's time of the call."""
+
+    verb: Verb
+    items: tuple[Any, ...]
+    at: float
+
+
+Answers = Sequence[Sequence[Any]]  # for each part, for each item; an exception is an answer too
+Evidence = tuple[str, str, int]  # job id, state and lease that exist only if the commit happened
+
+
+class ItemFault(Exception):
+    """Some item of the group can never be stored; which one shows by halving the group."""
+
+
+class CommitUnknown(Exception):
+    """The COMMIT failed in a way that does not tell whether it happened."""
+
+    def __init__(self, answers: Answers, evidence: Evidence | None) -> None:
+        super().__init__("the commit's fate is unknown")
+        self.answers = answers
+        self.evidence = evidence
+
+
+class Backend(Protocol):
+    """One database, called from the writer thread only."""
+
+    def commit(self, parts: Sequence[Part]) -> Answers:
+        """One transaction. Raises ItemFault, CommitUnknown or StoreUnavailable (not done)."""
+
+    def landed(self, evidence: Evidence) -> bool:
+        """Whether a commit of unknown fate happened; raises StoreUnavailable if it can't tell."""
+
+    def instead(self, part: Part, reason: str) -> Part | None:
+        """What to store in place of a part of one unstorable item; None: nothing."""
+
+    def close(self) -> None:
+        """Let go of the connection; called once, last."""
+
+
+class GroupStats(msgspec.Struct, kw_only=True):
+    """Totals since the store was opened; `last_commit_seconds` includes the statements."""
+
+    commits: int = 0
+    items: int = 0
+    failed_groups: int = 0
+    last_commit_seconds: float = 0.0
+
+
+class _Work:
+    """One caller's items, their answers, and the event that it waits for."""
+
+    __slots__ = ("answers", "done", "part", "weight", "whole", "withdrawn")
+
+    def __init__(self, part: Part, *, whole: bool, weight: int) -> None:
+        self.part = part
+        self.whole = whole
+        self.weight = weight
+        self.answers: list[Any] = [None] * len(part.items)
+        self.done = trio.Event()
+        self.withdrawn = False
+
+
+class _Piece(msgspec.Struct, frozen=True):
+    """The items from `start` to `stop` of one work."""
+
+    work: _Work
+    start: int
+    stop: int
+
+    def part(self) -> Part:
+        whole = self.work.part
+        if self.stop - self.start == len(whole.items):
+            return whole
+        return Part(verb=whole.verb, items=whole.items[self.start : self.stop], at=whole.at)
+
+    def answer(self, answers: Sequence[Any]) -> None:
+        self.work.answers[self.start : self.stop] = answers
+
+    def fail(self, error: Exception) -> None:
+        self.answer([error] * (self.stop - self.start))
+
+    def halves(self) -> tuple[_Piece, _Piece] | None:
+        if self.work.whole or self.stop - self.start < 2:
+            return None
+        middle = (self.start + self.stop) // 2
+        return _Piece(self.work, self.start, middle), _Piece(self.work, middle, self.stop)
+
+
+class GroupCommit:
+    """Callers `do()`; one thread commits. `max_group` and `max_pending` count rows."""
+
+    def __init__(
+        self, backend: Backend, *, max_group: int, max_pending: int, log: FilteringBoundLogger
+    ) -> None:
+        self.stats = GroupStats()
+        self._backend = backend
+        self._max_group = max_group
+        self._max_pending = max_pending
+        self._log = log
+        self._waiting: deque[_Work] = deque()
+        self._wake: SimpleQueue[None] = SimpleQueue()
+        self._idle = False
+        self._rows = 0  # waiting or under way; touched by the event loop only
+        self._open = True
+
+    async def do(
+        self, verb: Verb, items: Sequence[Any], at: float, *, rows: int = 0, whole: bool = False
+    ) -> list[Any]:
+        """The answer for each item, exceptions included; a `whole` call is never split.
+
+        Raises StoreUnavailable when too much waits already. A caller that is cancelled takes its
+        items back if their transaction has not begun, and harms nobody if it has.
+        """
+        weight = max(rows, len(items), 1)
+        if not self._open:
+            raise StoreUnavailable("the store is closing")
+        if self._rows >= self._max_pending:
+            raise StoreUnavailable(f"{self._rows} changes wait for the store already")
+        work = _Work(Part(verb=verb, items=tuple(items), at=at), whole=whole, weight=weight)
+        self._rows += weight
+        self._waiting.append(work)
+        self._nudge()
+        try:
+            await work.done.wait()
+        except trio.Cancelled:
+            work.withdrawn = True
+            raise
+        return work.answers
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Own the writer thread within the block; what waits at its end is still committed."""
+        token = trio.lowlevel.current_trio_token()
+        ended = trio.Event()
+        thread = threading.Thread(
+            target=self._work, args=(token, ended), name="hermesd-store-writer", daemon=True
+        )
+        thread.start()
+        try:
+            yield
+        finally:
+            self.close()
+            with trio.CancelScope(shield=True):  # bounded by the database's busy timeout
+                await ended.wait()
+
+    def _abandon(self) -> None:
+        """Answer what is left when the thread has ended, which is something only on a defect."""
+        self._open = False
+        left = list(self._waiting)
+        self._waiting.clear()
+        for work in left:
+            work.answers = [StoreUnavailable("the store's writer has ended")] * len(work.answers)
+        self._deliver(left)
+
+    def close(self) -> None:
+        """Take nothing more; what waits is still committed."""
+        self._open = False
+        self._nudge()
+
+    def _nudge(self) -> None:
+        if self._idle:
+            self._idle = False
+            self._wake.put(None)
+
+    def _work(self, token: trio.lowlevel.TrioToken, ended: trio.Event) -> None:
+        try:
+            while group := self._next_group():
+                self._commit_group([work for work in group if not work.withdrawn])
+                token.run_sync_soon(self._deliver, group)
+        finally:
+            self._backend.close()
+            token.run_sync_soon(self._abandon)
+            token.run_sync_soon(ended.set)
+
+    def _next_group(self) -> list[_Work]:
+        """What waits, at most `max_group` rows but one work at least; [] when closed and empty."""
+        while not self._waiting:
+            self._idle = True  # set before looking again: a work added now nudges or is seen
+            if self._waiting:
+                self._idle = False
+            elif not self._open:
+                return []
+            else:
+                self._wake.get()
+        group = [self._waiting.popleft()]
+        rows = group[0].weight
+        while self._waiting and rows + self._waiting[0].weight <= self._max_group:
+            group.append(self._waiting.popleft())
+            rows += group[-1].weight
+        return group
+
+    def _deliver(self, group: Sequence[_Work]) -> None:
+        for work in group:
+            self._rows -= work.weight
+            work.done.set()
+
+    def _commit_group(self, group: Sequence[_Work]) -> None:
+        if not group:
+            return
+        try:
+            self._store([_Piece(work, 0, len(work.part.items)) for work in group])
+        except Exception as error:  # a defect must reach the callers, not end the thread
+            self._log.error("store group failed", exc_info=error)
+            for work in group:
+                work.answers = [Broken(f"the store failed: {error!r}")] * len(work.answers)
+
+    def _store(self, pieces: Sequence[_Piece]) -> None:
+        try:
+            self._commit(pieces)
+        except (StoreUnavailable, OutcomeUnknown) as error:
+            self.stats.failed_groups += 1
+            self._log.warning("store commit failed", error=error.detail, changes=len(pieces))
+            for piece in pieces:
+                piece.fail(error)
+        except Exception as error:
+            self._divide(pieces, error)
+
+    def _commit(self, pieces: Sequence[_Piece]) -> None:
+        parts = [piece.part() for piece in pieces]
+        begun = time.perf_counter()
+        try:
+            answers = self._backend.commit(parts)
+        except CommitUnknown as unknown:
+            answers = self._look_up(unknown)
+        self.stats.last_commit_seconds = time.perf_counter() - begun
+        self.stats.commits += 1
+        for piece, part, answer in zip(pieces, parts, answers, strict=True):
+            self.stats.items += len(part.items)
+            piece.answer(answer)
+
+    def _look_up(self, unknown: CommitUnknown) -> Answers:
+        detail = "the store did not tell whether the change was committed"
+        if unknown.evidence is None:
+            raise OutcomeUnknown(detail)
+        try:
+            landed = self._backend.landed(unknown.evidence)
+        except StoreUnavailable:
+            raise OutcomeUnknown(detail) from None
+        if not landed:
+            raise StoreUnavailable("the store could not commit the change")
+        return unknown.answers
+
+    def _divide(self, pieces: Sequence[_Piece], error: Exception) -> None:
+        """Store each half by itself; a single item fails alone, or is replaced."""
+        if len(pieces) > 1:
+            middle = len(pieces) // 2
+            self._store(pieces[:middle])
+            self._store(pieces[middle:])
+        elif halves := pieces[0].halves():
+            self._store(halves[:1])
+            self._store(halves[1:])
+        else:
+            self._fail_alone(pieces[0], error)
+
+    def _fail_alone(self, piece: _Piece, error: Exception) -> None:
+        if not isinstance(error, ItemFault):
+            self._log.error("store item failed", exc_info=error)
+            piece.fail(error if isinstance(error, HermesError) else Broken(repr(error)))
+            return
+        self._log.warning("store item refused", error=str(error), verb=str(piece.work.part.verb))
+        other = self._backend.instead(piece.part(), str(error))
+        if other is None:
+            piece.fail(Unstorable(str(error)))
+            return
+        stand_in = _Work(other, whole=True, weight=1)
+        self._store([_Piece(stand_in, 0, 1)])
+        piece.answer(stand_in.answers)

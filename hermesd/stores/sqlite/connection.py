@@ -1,0 +1,78 @@
+"""SQLite connections and what their errors mean."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from hermesd.core.errors import StoreUnavailable
+from hermesd.stores.group import ItemFault
+
+CHECKPOINT_PAGES: Final = 4000  # about 16 MB of log between two checkpoints
+MAX_LOG_BYTES: Final = 64 * 1024 * 1024  # the log is cut back to this after a checkpoint
+
+# The item is at fault: too big, against a constraint, or not a value that SQLite has.
+_ITEM_CODES: Final = frozenset(
+    {sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH}
+)
+_ITEM_ERRORS: Final = (UnicodeError, OverflowError, msgspec.MsgspecError)
+
+
+def open_writer(database: Path, busy_timeout_seconds: float) -> sqlite3.Connection:
+    """The writing connection of the calling thread: WAL, and every commit synced to the disk."""
+    connection = _open(database, busy_timeout_seconds, one_thread=True)
+    try:
+        connection.execute("PRAGMA journal_mode=WAL").fetchone()
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
+        connection.execute(f"PRAGMA journal_size_limit={MAX_LOG_BYTES}").fetchone()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def open_reader(database: Path, busy_timeout_seconds: float) -> sqlite3.Connection:
+    """A reading connection, for one thread at a time."""
+    connection = _open(database, busy_timeout_seconds, one_thread=False)
+    connection.execute("PRAGMA query_only=ON")
+    return connection
+
+
+def _open(database: Path, busy_timeout_seconds: float, *, one_thread: bool) -> sqlite3.Connection:
+    return sqlite3.connect(
+        database.absolute().as_uri() + "?mode=rw",
+        uri=True,
+        timeout=busy_timeout_seconds,
+        isolation_level=None,  # transactions are begun and ended by hand
+        check_same_thread=one_thread,
+    )
+
+
+def primary_code(error: sqlite3.Error) -> int:
+    """SQLite's primary result code (https://www.sqlite.org/rescode.html), 0 where it has none."""
+    code: int = getattr(error, "sqlite_errorcode", 0)
+    return code & 0xFF
+
+
+def is_busy(error: sqlite3.Error) -> bool:
+    """Whether another connection holds the lock."""
+    return primary_code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raise ItemFault or StoreUnavailable in place of SQLite's and the encoder's errors."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        if primary_code(error) in _ITEM_CODES or isinstance(error, sqlite3.DataError):
+            raise ItemFault(str(error)) from error
+        raise StoreUnavailable(f"SQLite: {error}") from error
+    except _ITEM_ERRORS as error:
+        raise ItemFault(f"not storable: {type(error).__name__}") from error

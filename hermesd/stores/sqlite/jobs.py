@@ -1,0 +1,150 @@
+"""The JobStore port over the group commit and the reading connections."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from hermesd.core.errors import InvalidValue, StoreUnavailable
+from hermesd.core.job import Job
+from hermesd.core.outcome import Settlement
+from hermesd.core.records import (
+    Assignment,
+    Claim,
+    ClaimAnswer,
+    ClaimVerdict,
+    Submission,
+    Submitted,
+    Verdict,
+    Waiting,
+)
+from hermesd.ports import Clock
+from hermesd.stores.group import GroupCommit, Verb
+from hermesd.stores.micros import whole
+from hermesd.stores.moves import check_insertable, check_settleable
+from hermesd.stores.sqlite import listing
+from hermesd.stores.sqlite.reads import ReadPool
+
+
+class Writes:
+    """The group commit with the store's clock; answers that are errors are raised."""
+
+    def __init__(self, group: GroupCommit, clock: Clock) -> None:
+        self._group = group
+        self._clock = clock
+
+    async def do(
+        self, verb: Verb, items: Sequence[Any], *, rows: int = 0, whole_call: bool = False
+    ) -> list[Any]:
+        """One answer an item; raises the first that is an error."""
+        answers = await self.answers(verb, items, rows=rows, whole_call=whole_call)
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise answer
+        return answers
+
+    async def answers(
+        self, verb: Verb, items: Sequence[Any], *, rows: int = 0, whole_call: bool = False
+    ) -> list[Any]:
+        """One answer an item, errors among them."""
+        if not items:
+            return []
+        at = whole(self._clock.utc())
+        return await self._group.do(verb, items, at, rows=rows, whole=whole_call)
+
+
+class SqliteJobs:
+    """JobStore; see `ports.JobStore` for the contract of each method."""
+
+    def __init__(self, writes: Writes, reads: ReadPool, store_id: str) -> None:
+        self._writes = writes
+        self._reads = reads
+        self._store_id = store_id
+
+    async def insert(self, submission: Submission) -> Sequence[Submitted]:
+        """All jobs of a submission or none; also raises IllegalMove for one that can't begin."""
+        if len(submission.jobs) != len(submission.keys):
+            raise InvalidValue("a submission needs as many keys as jobs")
+        for job in submission.jobs:
+            check_insertable(job)
+        if not submission.jobs:
+            return ()
+        rows = len(submission.jobs)
+        (answer,) = await self._writes.do(Verb.INSERT, (submission,), rows=rows, whole_call=True)
+        return tuple(answer)
+
+    async def assign(self, assignments: Sequence[Assignment]) -> Sequence[Job | None]:
+        """Each job with its new lease, or None."""
+        return await self._writes.do(Verb.ASSIGN, assignments)
+
+    async def claim(self, claim: Claim) -> ClaimAnswer:
+        """Grant or refuse; a message of another store is refused without asking."""
+        if claim.store_id != self._store_id:
+            return ClaimAnswer(verdict=ClaimVerdict.FOREIGN_STORE)
+        (answer,) = await self._writes.do(Verb.CLAIM, (claim,))
+        granted: ClaimAnswer = answer
+        return granted
+
+    async def settle(self, settlements: Sequence[Settlement]) -> Sequence[Verdict]:
+        """A verdict each; RETRY for those that could not be taken while others were."""
+        for settlement in settlements:
+            check_settleable(settlement)
+        answers = await self._writes.answers(Verb.SETTLE, settlements)
+        errors = [answer for answer in answers if isinstance(answer, Exception)]
+        if errors and len(errors) == len(answers):
+            raise errors[0]
+        return [Verdict.RETRY if isinstance(one, Exception) else one for one in answers]
+
+    async def release_due(self, limit: int) -> Sequence[Job]:
+        """Jobs that are queued now; an idle store is asked by a read, which costs no commit."""
+        if await self._reads.run(listing.next_due) is None:
+            return ()
+        return await self._release(Verb.RELEASE_DUE, limit)
+
+    async def next_due(self) -> float | None:
+        """UTC seconds, or None."""
+        return await self._reads.run(listing.next_due)
+
+    async def waiting(self, wanted: Waiting) -> Sequence[Job]:
+        """Best first."""
+        if not wanted.pairs or wanted.limit < 1:
+            return ()
+        return await self._reads.run(partial(listing.waiting, wanted))
+
+    async def cancel(self, job_id: str) -> Job:
+        """The job, cancelled or marked."""
+        (job,) = await self._writes.do(Verb.CANCEL, (job_id,))
+        cancelled: Job = job
+        return cancelled
+
+    async def requeue(self, job_ids: Sequence[str]) -> Sequence[Job | None]:
+        """Each job as it is queued, or None."""
+        return await self._writes.do(Verb.REQUEUE, job_ids)
+
+    async def release_orphans(self, limit: int) -> Sequence[Job]:
+        """Jobs that are queued, or cancelled; a read looks first whether there are any."""
+        if not await self._reads.run(listing.has_orphans):
+            return ()
+        return await self._release(Verb.RELEASE_ORPHANS, limit)
+
+    async def purge(self, job_ids: Sequence[str]) -> int:
+        """How many were deleted; old idempotency keys go with them."""
+        ids = tuple(job_ids)
+        (count,) = await self._writes.do(Verb.PURGE, (ids,), rows=len(ids))
+        purged: int = count
+        return purged
+
+    async def _release(self, verb: Verb, limit: int) -> Sequence[Job]:
+        if limit < 1:
+            return ()
+        (jobs,) = await self._writes.do(verb, (limit,), rows=limit)
+        released: list[Job] = jobs
+        return released
+
+
+async def check(writes: Writes, reads: ReadPool) -> None:
+    """Raise StoreUnavailable unless the store can be written and read now."""
+    await writes.do(Verb.TOUCH, (None,))
+    if await reads.run(listing.store_id) is None:
+        raise StoreUnavailable("the store has lost its identity")

@@ -1,0 +1,174 @@
+"""Reads over many jobs: what waits, pages of a listing, counts. Each runs in a reading thread."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from hermesd.core.job import Job
+from hermesd.core.records import Counts, EventRecord, JobFilter, JobPage, Waiting
+from hermesd.core.states import State
+from hermesd.stores.cursor import cursor_after, job_id_of
+from hermesd.stores.micros import micros, seconds, seconds_or_none
+from hermesd.stores.sqlite import statements
+from hermesd.stores.sqlite.rows import AS_JSON, Row, fetch, to_job
+
+PAIRS_PER_QUERY: Final = 100  # SQLite takes at most 500 parts of a compound SELECT
+_IDS: Final = "(SELECT value FROM json_each(?))"
+
+
+def by_ids(job_ids: Sequence[str], connection: sqlite3.Connection) -> list[Row]:
+    """The rows of those jobs that exist, in no particular order."""
+    wanted = msgspec.json.encode(sorted(set(job_ids))).decode()
+    return fetch(connection, statements.JOBS_BY_ID, (wanted,))
+
+
+def get_many(job_ids: Sequence[str], connection: sqlite3.Connection) -> list[Job]:
+    """Those of the jobs that exist."""
+    return [to_job(row) for row in by_ids(job_ids, connection)]
+
+
+def waiting(wanted: Waiting, connection: sqlite3.Connection) -> list[Job]:
+    """Queued jobs of the store, highest priority first, then by their place."""
+    best: list[tuple[str, int, int]] = []
+    pairs = list(dict.fromkeys(wanted.pairs))
+    for start in range(0, len(pairs), PAIRS_PER_QUERY):
+        some = pairs[start : start + PAIRS_PER_QUERY]
+        parts = " UNION ALL ".join([statements.WAITING_IN_PAIR] * len(some))
+        query = f"{parts} ORDER BY 2 DESC, 3 LIMIT ?"
+        values = [value for pair in some for value in (*pair, wanted.limit)]
+        best += connection.execute(query, [*values, wanted.limit]).fetchall()
+    best.sort(key=lambda found: (-found[1], found[2]))
+    rows = by_ids([found[0] for found in best[: wanted.limit]], connection)
+    # A job that left between the two queries is not waiting any more.
+    rows = [row for row in rows if row.state is State.QUEUED]
+    return [to_job(row) for row in sorted(rows, key=lambda row: (-row.priority, row.order_key))]
+
+
+def next_due(connection: sqlite3.Connection) -> float | None:
+    """When the earliest scheduled job is due, in UTC seconds."""
+    (run_us,) = connection.execute(statements.NEXT_DUE).fetchone()
+    return seconds_or_none(run_us)
+
+
+def has_orphans(connection: sqlite3.Connection) -> bool:
+    """Whether a running job's incarnation is fenced or absent."""
+    (found,) = connection.execute(statements.ORPHAN_IDS, (1,)).fetchone()
+    return bool(found != "[]")
+
+
+def store_id(connection: sqlite3.Connection) -> str | None:
+    """The identity of the store."""
+    row = connection.execute("SELECT value FROM meta WHERE name = 'store_id'").fetchone()
+    return None if row is None else str(row[0])
+
+
+def where(wanted: JobFilter) -> tuple[str, list[Any]]:
+    """The condition of a filter and its values.
+
+    A single state is written out, not passed in, so that its partial index can serve.
+    """
+    terms: list[str] = ["1"]
+    values: list[Any] = []
+    if wanted.states:
+        states = [f"state = '{State(state)}'" for state in wanted.states]
+        terms.append(f"({' OR '.join(states)})")
+    for column, among in (("type", wanted.types), ("queue", wanted.queues), ("id", wanted.ids)):
+        if among:
+            terms.append(f"{column} IN {_IDS}")
+            values.append(msgspec.json.encode(among).decode())
+    for term, value in (
+        ("worker_id = ?", wanted.worker_id),
+        ("error ->> '$.kind' = ?", wanted.error_kind),
+        ("created_us >= ?", _micros(wanted.created_after)),
+        ("created_us < ?", _micros(wanted.created_before)),
+    ):
+        if value is not None:
+            terms.append(term)
+            values.append(value)
+    for label in wanted.labels:
+        terms.append(
+            "EXISTS (SELECT 1 FROM json_each(labels) AS l WHERE l.key = ? AND l.value = ?)"
+        )
+        values += label
+    return " AND ".join(terms), values
+
+
+def _micros(time: float | None) -> int | None:
+    return None if time is None else micros(time)
+
+
+def page(
+    wanted: JobFilter, cursor: str | None, limit: int, connection: sqlite3.Connection
+) -> JobPage:
+    """Newest first, by id, which rises with the time of creation."""
+    condition, values = where(wanted)
+    if cursor is not None:
+        condition += " AND id < ?"
+        values.append(job_id_of(cursor))
+    query = f"SELECT {AS_JSON} AS r FROM jobs WHERE {condition} ORDER BY id DESC LIMIT ?"
+    rows = fetch(connection, query, (*values, limit + 1))
+    jobs = tuple(to_job(row) for row in rows[:limit])
+    return JobPage(jobs=jobs, next_cursor=cursor_after(jobs[-1].id) if len(rows) > limit else None)
+
+
+def matching_ids(wanted: JobFilter, limit: int, connection: sqlite3.Connection) -> list[str]:
+    """Oldest first."""
+    condition, values = where(wanted)
+    query = f"SELECT id FROM jobs WHERE {condition} ORDER BY id LIMIT ?"
+    packed = f"SELECT json_group_array(id) FROM ({query})"
+    (ids,) = connection.execute(packed, (*values, limit)).fetchone()
+    return msgspec.json.decode(ids, type=list[str])
+
+
+def count(wanted: JobFilter, connection: sqlite3.Connection) -> int:
+    """How many fit."""
+    condition, values = where(wanted)
+    query = f"SELECT count(*) FROM jobs WHERE {condition}"
+    return int(connection.execute(query, values).fetchone()[0])
+
+
+def counts(connection: sqlite3.Connection) -> Counts:
+    """By state, and what waits; both as of one moment."""
+    connection.execute("BEGIN")
+    try:
+        states = connection.execute("SELECT state, count(*) FROM jobs GROUP BY state").fetchall()
+        queued = connection.execute(
+            "SELECT queue, type, priority, count(*) FROM jobs WHERE state = 'queued' "
+            "GROUP BY queue, type, priority"
+        ).fetchall()
+    finally:
+        connection.execute("COMMIT")
+    by_state = dict.fromkeys(State, 0) | {State(state): number for state, number in states}
+    return Counts(states=by_state, waiting={(q, t, p): number for q, t, p, number in queued})
+
+
+def events(job_id: str, connection: sqlite3.Connection) -> list[EventRecord]:
+    """Oldest first."""
+    rows = connection.execute(
+        "SELECT time_us, job_type, kind, worker_id, message, run, attempt FROM events "
+        "WHERE job_id = ? ORDER BY id",
+        (job_id,),
+    ).fetchall()
+    return [
+        EventRecord(
+            time=seconds(time_us),
+            job_id=job_id,
+            job_type=job_type,
+            kind=kind,
+            worker_id=worker_id,
+            message=message,
+            run=run,
+            attempt=attempt,
+        )
+        for time_us, job_type, kind, worker_id, message, run, attempt in rows
+    ]
+
+
+def assigned(assigned_by: str, connection: sqlite3.Connection) -> list[Job]:
+    """The running jobs of one api, through the index of running jobs."""
+    query = f"SELECT {AS_JSON} AS r FROM jobs WHERE state = 'running' AND assigned_by = ?"
+    return [to_job(row) for row in fetch(connection, query, (assigned_by,))]

@@ -1,0 +1,56 @@
+"""The JobReader port: each question goes to a reading thread."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from hermesd.core.job import Job
+from hermesd.core.records import Counts, EventRecord, JobFilter, JobPage
+from hermesd.stores.cursor import job_id_of
+from hermesd.stores.sqlite import listing
+from hermesd.stores.sqlite.reads import ReadPool
+
+
+class SqliteReader:
+    """JobReader; see `ports.JobReader` for the contract of each method."""
+
+    def __init__(self, reads: ReadPool) -> None:
+        self._reads = reads
+
+    async def get(self, job_id: str) -> Job | None:
+        """One job, or None."""
+        found = await self.get_many((job_id,))
+        return found[0] if found else None
+
+    async def get_many(self, job_ids: Sequence[str]) -> Sequence[Job]:
+        """Those that exist."""
+        if not job_ids:
+            return ()
+        return await self._reads.run(partial(listing.get_many, job_ids))
+
+    async def page(self, wanted: JobFilter, cursor: str | None, limit: int) -> JobPage:
+        """Newest first."""
+        if cursor is not None:
+            job_id_of(cursor)
+        return await self._reads.run(partial(listing.page, wanted, cursor, max(limit, 1)))
+
+    async def matching_ids(self, wanted: JobFilter, limit: int) -> Sequence[str]:
+        """Oldest first."""
+        return await self._reads.run(partial(listing.matching_ids, wanted, max(limit, 0)))
+
+    async def count(self, wanted: JobFilter) -> int:
+        """How many fit."""
+        return await self._reads.run(partial(listing.count, wanted))
+
+    async def counts(self) -> Counts:
+        """Reads the whole table once: for a reconciliation, not for a request."""
+        return await self._reads.run(listing.counts)
+
+    async def events(self, job_id: str) -> Sequence[EventRecord]:
+        """Oldest first."""
+        return await self._reads.run(partial(listing.events, job_id))
+
+    async def assigned(self, assigned_by: str) -> Sequence[Job]:
+        """Running jobs of one api."""
+        return await self._reads.run(partial(listing.assigned, assigned_by))

@@ -1,0 +1,106 @@
+"""The jobs that one transaction looks at: read together, changed in memory, written together."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+
+import msgspec
+
+from hermesd.core.errors import Broken
+from hermesd.core.job import Job
+from hermesd.core.records import EventRecord
+from hermesd.stores.group import Evidence
+from hermesd.stores.micros import micros
+from hermesd.stores.moves import Change
+from hermesd.stores.sqlite import statements
+from hermesd.stores.sqlite.rows import as_json, changing, fetch, to_job
+
+
+class OrderKeys:
+    """Places in the queue: the store clock's microseconds, strictly rising in any case."""
+
+    def __init__(self, last: int) -> None:
+        self._last = last
+
+    def at_least(self, last: int) -> None:
+        """All places up to `last` are taken."""
+        self._last = max(self._last, last)
+
+    def next(self, at: float) -> int:
+        """The place of a job that enters a queue at `at`, in seconds."""
+        self._last = max(self._last + 1, micros(at))
+        return self._last
+
+
+class Unit:
+    """A unit of work over jobs within one transaction of one connection."""
+
+    def __init__(self, connection: sqlite3.Connection, keys: OrderKeys) -> None:
+        self._connection = connection
+        self._keys = keys
+        self._before: dict[str, Job] = {}
+        self._now: dict[str, Job] = {}
+        self._places: dict[str, int] = {}
+        self._events: list[EventRecord] = []
+
+    def load(self, ids: Iterable[str]) -> None:
+        """Read those of the jobs that were not read yet."""
+        missing = sorted(set(ids) - self._now.keys())
+        if not missing:
+            return
+        wanted = msgspec.json.encode(missing).decode()
+        for row in fetch(self._connection, statements.JOBS_BY_ID, (wanted,)):
+            job = to_job(row)
+            self._before[job.id] = self._now[job.id] = job
+            self._places[job.id] = row.order_key
+
+    def get(self, job_id: str) -> Job | None:
+        """A job that was loaded, with the changes so far; None where there is none."""
+        return self._now.get(job_id)
+
+    def apply(self, change: Change | None) -> Job | None:
+        """Keep a change for the flush; answers the job after it."""
+        if change is None:
+            return None
+        job = change.after
+        self._now[job.id] = job
+        if change.new_place:
+            self._places[job.id] = self._keys.next(job.enqueued_at or 0.0)
+        if change.event is not None:
+            self._events.append(change.event)
+        return job
+
+    def flush(self) -> Evidence | None:
+        """Write all changes under a compare-and-set; answers what proves the commit later."""
+        changed = [job for job in self._now.values() if job is not self._before[job.id]]
+        if changed:
+            rows = [self._row(job) for job in changed]
+            done = self._connection.execute(statements.CHANGE_JOBS, (as_json(rows),)).rowcount
+            if done != len(changed):
+                raise Broken(f"{len(changed) - done} jobs changed within another's transaction")
+        if self._events:
+            rows = [_event_row(event) for event in self._events]
+            self._connection.execute(statements.INSERT_EVENTS, (as_json(rows),))
+        for job in changed:
+            before = self._before[job.id]
+            if (job.state, job.lease) != (before.state, before.lease):
+                return (job.id, str(job.state), job.lease)
+        return None
+
+    def _row(self, job: Job) -> tuple[object, ...]:
+        before = self._before[job.id]
+        return (job.id, before.state, before.lease, *changing(job, self._places[job.id]))
+
+
+def _event_row(event: EventRecord) -> tuple[object, ...]:
+    return (
+        micros(event.time),
+        event.job_id,
+        event.job_type,
+        event.kind,
+        event.worker_id,
+        event.message,
+        event.run,
+        event.attempt,
+    )

@@ -1,0 +1,28 @@
+"""Which schema this program knows, without importing the migration tool."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from hermesd.core.errors import ConfigError
+
+KNOWN: Final = ("0001",)  # oldest first; each is a file in migrations/versions
+HEAD: Final = KNOWN[-1]
+VERSION_TABLE: Final = "hermesd_schema"
+
+
+def needs_upgrade(found: str | None) -> bool:
+    """Whether a database at version `found` (None: empty) is older than this program.
+
+    Raises ConfigError where it is newer: an older program would misread it.
+    """
+    if found == HEAD:
+        return False
+    if found is not None and found not in KNOWN:
+        raise ConfigError(
+            [
+                f"[store] the database has schema {found!r}, this hermesd knows up to {HEAD!r}: "
+                "it was written by a newer hermesd; install that one, or restore a backup"
+            ]
+        )
+    return True

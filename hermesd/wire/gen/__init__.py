@@ -1,0 +1,1 @@
+"""Generated code (hermesd.wire.gen)."""

@@ -1,0 +1,163 @@
+"""Runs one job: decode, call the handler in its kind of execution, judge, hand over the outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+import trio
+
+from hermesd.core.job import ErrorInfo, Kind
+from hermesd.core.outcome import Outcome, OutcomeKind
+from hermesd.handlers.context import JobContext
+from hermesd.handlers.contract import Handler
+from hermesd.handlers.endings import UnstorableResult
+from hermesd.handlers.verdict import Verdict, verdict_of
+from hermesd.worker.leases import Running, Why
+from hermesd.worker.processes import ProcessPool, ProcessTask
+from hermesd.worker.state import WorkerState
+
+
+class Executor:
+    """The pipeline of one attempt. It never raises, whatever the handler does."""
+
+    def __init__(self, state: WorkerState, pool: ProcessPool):
+        self._state = state
+        self._pool = pool
+        self._threads = trio.CapacityLimiter(max(state.slots.totals[Kind.THREAD], 1))
+        self._ways: dict[str, Callable[[Running, Handler], Awaitable[Outcome]]] = {
+            Kind.ASYNC: self._in_loop,
+            Kind.THREAD: self._in_thread,
+            Kind.PROCESS: self._in_process,
+        }
+
+    async def execute(self, run: Running, handler: Handler) -> None:
+        """Run an accepted job to its end; its slot is free and its outcome waiting after that."""
+        state = self._state
+        state.metrics.started(run.job.type)
+        state.catalogue.observers.job_started(run.job)
+        began = state.clock.monotonic()
+        try:
+            outcome = await self._attempt(run, handler)
+        except BaseException:
+            # The whole worker is being torn down: the lease dies with the incarnation.
+            state.slots.give_back(run.kind)
+            state.leases.end(run, None)
+            raise
+        state.slots.give_back(run.kind)
+        state.leases.end(run, None if run.why is Why.REVOKED else outcome)
+        state.outcomes.set()
+        state.metrics.ended(run.job.type, outcome.kind, state.clock.monotonic() - began)
+        state.catalogue.observers.job_finished(run.job, outcome)
+        self._log(run, outcome, state.clock.monotonic() - began)
+
+    async def _attempt(self, run: Running, handler: Handler) -> Outcome:
+        run.scope.deadline = run.deadline
+        try:
+            return await self._ways[run.kind](run, handler)
+        except trio.Cancelled:
+            raise
+        except BaseException as raised:
+            if isinstance(raised, BaseExceptionGroup) and raised.subgroup(trio.Cancelled):
+                raise
+            return self._judged(run, verdict_of(raised))
+
+    async def _in_loop(self, run: Running, handler: Handler) -> Outcome:
+        payload = handler.decode(run.job.payload)
+        result: Any = None
+        with run.scope:
+            result = await handler.invoke(payload, self._context(run, handler))
+        if run.scope.cancelled_caught:
+            return self._ended(run)
+        return self._succeeded(run, handler, result)
+
+    async def _in_thread(self, run: Running, handler: Handler) -> Outcome:
+        payload = handler.decode(run.job.payload)
+        call = partial(handler.invoke, payload, self._context(run, handler))
+        try:
+            # A thread cannot be killed: it is waited for, and may poll whether it should end.
+            with trio.CancelScope(shield=True):
+                result = await trio.to_thread.run_sync(call, limiter=self._threads)
+        except Exception as raised:
+            if self._should_end(run):
+                return self._ended(run)
+            return self._judged(run, verdict_of(raised))
+        return self._succeeded(run, handler, result)
+
+    async def _in_process(self, run: Running, handler: Handler) -> Outcome:
+        task = ProcessTask.for_job(handler, run.job, self._state.catalogue.settings_for(handler))
+        reply = None
+        with run.scope:
+            reply = await self._pool.run(task)
+        if reply is None:
+            return self._ended(run)
+        return self._outcome(
+            run, reply.kind, error=reply.error, result=reply.result, delay=reply.delay_seconds
+        )
+
+    def _context(self, run: Running, handler: Handler) -> JobContext:
+        return JobContext.for_job(
+            run.job,
+            settings=self._state.catalogue.settings_for(handler),
+            is_cancelled=partial(self._should_end, run),
+            logger=self._state.log,
+        )
+
+    def _should_end(self, run: Running) -> bool:
+        return run.why is not None or self._state.clock.monotonic() >= run.deadline
+
+    def _succeeded(self, run: Running, handler: Handler, value: Any) -> Outcome:
+        result = handler.encode_result(value)
+        most = self._state.config.worker.max_result_bytes
+        if len(result) > most:
+            raise UnstorableResult(f"the result has {len(result)} bytes, at most {most} are kept")
+        return self._outcome(run, OutcomeKind.SUCCEEDED, result=result)
+
+    def _ended(self, run: Running) -> Outcome:
+        """It was ended from outside, or by its time limit."""
+        if run.why is Why.CANCEL:
+            error = ErrorInfo(kind="cancelled", message="cancelled while running")
+            return self._outcome(run, OutcomeKind.CANCELLED, error=error)
+        if run.why is not None:
+            return self._outcome(run, OutcomeKind.INTERRUPTED)
+        message = f"did not end within {run.job.timeout:g} s"
+        return self._outcome(
+            run, OutcomeKind.FAILED, error=ErrorInfo(kind="timeout", message=message)
+        )
+
+    def _judged(self, run: Running, verdict: Verdict) -> Outcome:
+        return self._outcome(run, verdict.kind, error=verdict.error, delay=verdict.delay_seconds)
+
+    def _outcome(
+        self,
+        run: Running,
+        kind: OutcomeKind,
+        *,
+        error: ErrorInfo | None = None,
+        result: bytes | None = None,
+        delay: float | None = None,
+    ) -> Outcome:
+        return Outcome(
+            token=run.token,
+            kind=kind,
+            result=result,
+            error=error,
+            delay_seconds=delay,
+            started_at=run.started_at,
+            finished_at=self._state.clock.utc(),
+        )
+
+    def _log(self, run: Running, outcome: Outcome, seconds: float) -> None:
+        """One line a job, with its timing; successes at debug level, since they are many."""
+        log = self._state.log
+        say = log.debug if outcome.kind is OutcomeKind.SUCCEEDED else log.info
+        say(
+            "job ended",
+            job_id=run.job.id,
+            type=run.job.type,
+            attempt=run.job.attempts,
+            outcome=str(outcome.kind),
+            seconds=round(seconds, 6),
+            error=outcome.error.kind if outcome.error else None,
+        )

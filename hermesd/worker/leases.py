@@ -1,0 +1,124 @@
+"""The leases that a worker holds: jobs that run, and outcomes that no api has taken yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+import trio
+
+from hermesd.core.fleet import DispatchItem
+from hermesd.core.job import Job, Owner, Token
+from hermesd.core.outcome import Outcome
+from hermesd.core.states import State
+
+
+class Why(StrEnum):
+    """Why a running job is being ended from outside."""
+
+    CANCEL = "cancel"  # asked for
+    INTERRUPT = "interrupt"  # the drain's deadline: hand it back
+    REVOKED = "revoked"  # the lease is valid no longer: nobody wants the outcome
+
+
+class Running:
+    """One job in execution. `deadline` is monotonic seconds, `started_at` UTC seconds."""
+
+    __slots__ = ("api_name", "deadline", "job", "kind", "scope", "started_at", "token", "why")
+
+    def __init__(self, job: Job, kind: str, api_name: str, started_at: float, deadline: float):
+        self.job = job
+        self.token = job.token
+        self.kind = kind
+        self.api_name = api_name
+        self.started_at = started_at
+        self.deadline = deadline
+        self.scope = trio.CancelScope()
+        self.why: Why | None = None
+
+    def end(self, why: Why) -> None:
+        """End it from outside; the first reason counts, but a revoked lease beats all."""
+        if self.why is None or why is Why.REVOKED:
+            self.why = why
+        self.scope.cancel()
+
+
+class Leases:
+    """By token: running jobs, and outcomes with the api that is to hear of them first."""
+
+    def __init__(self) -> None:
+        self.running: dict[Token, Running] = {}
+        self.unsettled: dict[Token, tuple[Outcome, str]] = {}
+        self._idle = trio.Event()
+        self._idle.set()
+
+    def begin(self, run: Running) -> None:
+        """A job is accepted."""
+        if not self.running:
+            self._idle = trio.Event()
+        self.running[run.token] = run
+
+    def end(self, run: Running, outcome: Outcome | None) -> None:
+        """Its handler has ended; None where the lease was revoked."""
+        if self.running.get(run.token) is run:
+            del self.running[run.token]
+            if outcome is not None:
+                self.unsettled[run.token] = (outcome, run.api_name)
+        if not self.running:
+            self._idle.set()
+
+    def settled(self, tokens: Iterable[Token]) -> None:
+        """An api has given these their final verdict."""
+        for token in tokens:
+            self.unsettled.pop(token, None)
+
+    def held(self) -> tuple[Token, ...]:
+        """Everything that a heartbeat must list."""
+        return (*self.running, *self.unsettled)
+
+    def cancel(self, tokens: Iterable[Token]) -> None:
+        """End these jobs, as their api asks."""
+        for token in tokens:
+            if run := self.running.get(token):
+                run.end(Why.CANCEL)
+
+    def revoke(self, tokens: Iterable[Token]) -> None:
+        """These leases are valid no longer: end the jobs and forget the outcomes."""
+        for token in tokens:
+            self.unsettled.pop(token, None)
+            if run := self.running.get(token):
+                run.end(Why.REVOKED)
+
+    def revoke_all(self) -> None:
+        """The incarnation is fenced: nothing that it holds is valid."""
+        self.revoke((*self.running, *self.unsettled))
+
+    def interrupt_all(self) -> None:
+        """The drain's deadline has come."""
+        for run in list(self.running.values()):
+            run.end(Why.INTERRUPT)
+
+    async def wait_idle(self) -> None:
+        """Return when no handler runs."""
+        await self._idle.wait()
+
+
+def job_of(item: DispatchItem, worker_id: str) -> Job:
+    """The job as handlers and observers see it."""
+    return Job(
+        id=item.id,
+        type=item.type,
+        payload=item.payload.copy(),
+        queue=item.queue,
+        priority=item.priority,
+        state=State.RUNNING,
+        attempts=item.attempt,
+        max_attempts=item.max_attempts,
+        timeout=item.timeout,
+        labels=dict(item.labels),
+        run=item.run,
+        lease=item.lease,
+        owner=Owner.INCARNATION,
+        worker_id=worker_id,
+        trace_context=item.trace_context,
+    )

@@ -1,0 +1,109 @@
+"""Hands outcomes to the apis, and does not let go of one before it has a final verdict.
+
+The report is retried, never the work. All outcomes that piled up while a report was under way go
+into the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import trio
+
+from hermesd.core.errors import HermesError
+from hermesd.core.outcome import Outcome
+from hermesd.core.records import Report, Verdict
+from hermesd.worker.state import Session, WorkerState
+
+MAX_REPORT_OUTCOMES = 1000
+# The message limit of the control line is at least the largest result, and never far below this.
+MAX_REPORT_BYTES = 1024 * 1024
+MIN_RETRY_SECONDS = 0.1
+MAX_RETRY_SECONDS = 2.0
+
+
+class Reporter:
+    """The agent that reports; it outlives the jobs."""
+
+    def __init__(self, state: WorkerState):
+        self._state = state
+        self._empty = trio.Event()
+
+    async def run(self) -> None:
+        """Report whenever there is something to report; back off while no api takes it."""
+        retry = MIN_RETRY_SECONDS
+        while True:
+            if not self._state.leases.unsettled:
+                self._empty.set()
+                await self._state.outcomes.wait()
+                continue
+            if await self.run_once():
+                retry = MIN_RETRY_SECONDS
+            else:
+                await self._state.outcomes.wait(retry)
+                retry = min(retry * 2, MAX_RETRY_SECONDS)
+
+    async def flushed(self) -> None:
+        """Return when every outcome has its final verdict."""
+        while self._state.leases.unsettled:
+            self._empty = trio.Event()
+            self._state.outcomes.set()
+            await self._empty.wait()
+
+    async def run_once(self) -> bool:
+        """One report; True if any outcome got its final verdict."""
+        session, outcomes = self._next()
+        if session is None:
+            return False
+        state = self._state
+        report = Report(
+            incarnation=state.incarnation,
+            api_boot=session.api_boot,
+            view=state.slots.view(session.last_batch),
+            outcomes=tuple(outcomes),
+        )
+        try:
+            answer = await session.link.report(report)
+        except HermesError as error:
+            state.log.warning(
+                "cannot report yet", outcomes=len(outcomes), api=session.api_name, why=error.detail
+            )
+            self._lose(session)
+            return False
+        if answer.register_again:
+            self._lose(session)
+        return self._settle(outcomes, answer.verdicts)
+
+    def _settle(self, outcomes: Sequence[Outcome], verdicts: Sequence[Verdict]) -> bool:
+        final = [
+            outcome.token
+            for outcome, verdict in zip(outcomes, verdicts, strict=True)
+            if verdict is not Verdict.RETRY
+        ]
+        self._state.leases.settled(final)
+        self._state.metrics.reported(len(final))
+        return bool(final)
+
+    def _next(self) -> tuple[Session | None, list[Outcome]]:
+        """An api, and the outcomes to tell it: first its own, then those of unreachable ones."""
+        sessions = {name: s for name, s in self._state.sessions.items() if s.live}
+        chosen: Session | None = None
+        outcomes: list[Outcome] = []
+        size = 0
+        for outcome, api_name in self._state.leases.unsettled.values():
+            target = sessions.get(api_name) or next(iter(sessions.values()), None)
+            if target is None:
+                return None, []
+            if chosen is None:
+                chosen = target
+            if target is chosen:
+                size += len(outcome.result or b"") + 256
+                if outcomes and (size > MAX_REPORT_BYTES or len(outcomes) >= MAX_REPORT_OUTCOMES):
+                    break
+                outcomes.append(outcome)
+        return chosen, outcomes
+
+    def _lose(self, session: Session) -> None:
+        """The api does not answer, or does not know us: its link registers again."""
+        session.live = False
+        self._state.beat_now()

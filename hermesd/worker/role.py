@@ -1,0 +1,197 @@
+"""The worker role: its agents as a nursery tree whose nesting is the shutdown order.
+
+Services (links with their heartbeats, the reporter, the dispatch port) outlive jobs, and jobs
+outlive intake: a drain refuses new jobs, gives the running ones a deadline, flushes the outcomes,
+and only then leaves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import trio
+
+from hermesd.core.errors import HermesError
+from hermesd.core.fleet import Deregistration
+from hermesd.core.job import ErrorInfo, Kind
+from hermesd.core.outcome import Outcome, OutcomeKind
+from hermesd.http.server import serve
+from hermesd.worker.app import WorkerApp
+from hermesd.worker.execute import Executor
+from hermesd.worker.leases import Running
+from hermesd.worker.link import Link, OpenLink
+from hermesd.worker.processes import PoolLimits, ProcessPool
+from hermesd.worker.receive import Receiver
+from hermesd.worker.report import Reporter
+from hermesd.worker.state import WorkerState
+
+# Between the interrupt of a handler and its end; threads that take longer are given up.
+ENDING_SECONDS = 1.0
+LAG_SAMPLE_SECONDS = 0.5
+GONE_SECONDS = 1.0
+
+
+class Stop:
+    """When a worker is to stop: drain, or (a second signal) at once."""
+
+    def __init__(self) -> None:
+        self.drain = trio.Event()
+        self.at_once = trio.Event()
+
+
+async def run_worker(
+    state: WorkerState,
+    listeners: Sequence[Any],
+    open_link: OpenLink,
+    stop: Stop,
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve until `stop.drain`, then drain and return.
+
+    `started` is called once the dispatch port serves; the worker registers as soon as an api
+    answers, before or after that. The port is bound before Register and closed last, so that a
+    refusal means death.
+    """
+    async with trio.open_nursery() as services:
+        reporter = Reporter(state)
+        links = [Link(state, each, open_link) for each in state.config.control.endpoints]
+        port_closed = trio.Event()
+        async with trio.open_nursery() as jobs:
+            pool = ProcessPool(
+                services,
+                size=max(state.slots.totals[Kind.PROCESS], 1),
+                limits=PoolLimits(
+                    max_jobs_per_child=state.config.worker.max_jobs_per_child,
+                    max_result_bytes=state.config.worker.max_result_bytes,
+                ),
+                logger=state.log,
+            )
+            receiver = Receiver(state, Executor(state, pool), jobs)
+            await services.start(
+                _serve_http, state, WorkerApp(state, receiver), listeners, port_closed
+            )
+            services.start_soon(reporter.run)
+            services.start_soon(_sample_lag, state)
+            services.start_soon(_watch_threads, state)
+            for link in links:
+                services.start_soon(link.run)
+            task_status.started()
+            await _first(stop.drain.wait, state.drain_asked.wait)
+            await drain(state, reporter, stop)
+            await pool.aclose()
+            jobs.cancel_scope.cancel()
+        await _leave(state)
+        port_closed.set()
+        services.cancel_scope.cancel()
+
+
+async def drain(state: WorkerState, reporter: Reporter, stop: Stop) -> None:
+    """Refuse new jobs, let running ones end until the deadline, hand on the rest, flush."""
+    state.draining = True
+    state.slots.closed = True
+    state.beat_now()
+    running = len(state.leases.running)
+    state.log.info("draining", running=running, seconds=state.config.drain.seconds)
+    with trio.move_on_after(state.config.drain.seconds):
+        await _first(state.leases.wait_idle, stop.at_once.wait)
+    handed_on = len(state.leases.running)
+    state.leases.interrupt_all()
+    with trio.move_on_after(ENDING_SECONDS):
+        await state.leases.wait_idle()
+    _give_up(state, list(state.leases.running.values()))
+    with trio.move_on_after(state.config.drain.report_seconds):
+        await reporter.flushed()
+    state.log.info(
+        "drained",
+        finished=running - handed_on,
+        handed_on=handed_on,
+        unreported=len(state.leases.unsettled),
+    )
+
+
+def _give_up(state: WorkerState, stuck: Sequence[Running]) -> None:
+    """Give back jobs whose handlers do not end: the process ends right after this."""
+    for run in stuck:
+        error = ErrorInfo(kind="lost-worker", message="its handler did not end with its worker")
+        outcome = Outcome(
+            token=run.token,
+            kind=OutcomeKind.INTERRUPTED,
+            error=error,
+            started_at=run.started_at,
+            finished_at=state.clock.utc(),
+        )
+        state.log.warning("handler did not end", job_id=run.job.id, type=run.job.type)
+        state.leases.end(run, outcome)
+    state.outcomes.set()
+
+
+async def _leave(state: WorkerState) -> None:
+    """Deregister with every api that answers; with outcomes left, eviction must speak for us."""
+    if state.leases.unsettled:
+        return
+    goodbye = Deregistration(incarnation=state.incarnation, reason="drained")
+    with trio.move_on_after(GONE_SECONDS):
+        for session in list(state.sessions.values()):
+            if session.live:
+                try:
+                    await session.link.deregister(goodbye)
+                except HermesError as error:
+                    state.log.info("could not deregister", why=error.detail)
+
+
+async def _serve_http(
+    state: WorkerState,
+    app: WorkerApp,
+    listeners: Sequence[Any],
+    closed: trio.Event,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    await serve(
+        app,
+        listeners,
+        state.config.http,
+        stopping=closed,
+        drain_seconds=GONE_SECONDS,
+        log=state.log,
+        task_status=task_status,
+    )
+
+
+async def _sample_lag(state: WorkerState) -> None:
+    """Measure how late the loop runs a timer."""
+    while True:
+        before = trio.current_time()
+        await trio.sleep(LAG_SAMPLE_SECONDS)
+        state.loop_lag_seconds = max(trio.current_time() - before - LAG_SAMPLE_SECONDS, 0.0)
+        state.metrics.loop_lag(state.loop_lag_seconds)
+
+
+async def _watch_threads(state: WorkerState) -> None:
+    """Threads that outlive their job's time are lost slots; too many, and the worker recycles."""
+    most = state.config.worker.max_lost_threads
+    grace = state.config.worker.timeout_grace_seconds
+    while True:
+        await trio.sleep(1.0)
+        now = state.clock.monotonic()
+        lost = sum(
+            run.kind == Kind.THREAD and now > run.deadline + grace
+            for run in state.leases.running.values()
+        )
+        if lost > most:
+            state.log.error("too many threads do not end, recycling", lost=lost, most=most)
+            state.drain_asked.set()
+            return
+
+
+async def _first(*waits: Any) -> None:
+    """Return when the first of the waits has."""
+    async with trio.open_nursery() as nursery:
+        for wait in waits:
+            nursery.start_soon(_cancel_after, wait, nursery.cancel_scope)
+
+
+async def _cancel_after(wait: Any, scope: trio.CancelScope) -> None:
+    await wait()
+    scope.cancel()

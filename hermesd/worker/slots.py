@@ -1,0 +1,39 @@
+"""The slots of one worker process, by kind of execution."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hermesd.core.fleet import SlotView
+
+
+class SlotTable:
+    """Counts what is taken. A slot is free when its handler has ended, whatever is reported."""
+
+    def __init__(self, totals: Mapping[str, int]):
+        self.totals = dict(totals)
+        self._taken = dict.fromkeys(totals, 0)
+        self._version = 0
+        self.closed = False  # no free slot is shown: the worker drains, or cannot report
+
+    def take(self, kind: str) -> bool:
+        """Take a slot; False where none is free."""
+        if self.closed or self._taken[kind] >= self.totals[kind]:
+            return False
+        self._taken[kind] += 1
+        return True
+
+    def give_back(self, kind: str) -> None:
+        """A handler has ended."""
+        self._taken[kind] -= 1
+
+    def free(self) -> dict[str, int]:
+        """Free slots by kind."""
+        if self.closed:
+            return dict.fromkeys(self.totals, 0)
+        return {kind: total - self._taken[kind] for kind, total in self.totals.items()}
+
+    def view(self, last_batch: int) -> SlotView:
+        """A numbered view for an api, as of its batch `last_batch`."""
+        self._version += 1
+        return SlotView(version=self._version, free=self.free(), last_batch=last_batch)

@@ -1,0 +1,77 @@
+"""What the agents of one worker share."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from dataclasses import dataclass, field
+
+import structlog
+
+from hermesd.config import Config
+from hermesd.core.fleet import DispatchAnswer
+from hermesd.handlers.catalogue import Catalogue
+from hermesd.observe.metrics import WorkerMetrics
+from hermesd.ports import Clock, ControlLink
+from hermesd.signal import Signal
+from hermesd.worker.leases import Leases
+from hermesd.worker.slots import SlotTable
+
+
+@dataclass
+class Session:
+    """What is agreed with one life of one api; `live` while it answers.
+
+    `last_batch` and `answer` are the last batch taken and what was said of it; `fence`: batches up
+    to it that have not arrived will not be accepted.
+    """
+
+    link: ControlLink
+    api_name: str
+    api_boot: str
+    store_id: str
+    heartbeat_seconds: float
+    live: bool = True
+    heartbeat_number: int = 0
+    last_batch: int = 0
+    answer: DispatchAnswer | None = None
+    fence: int = 0
+
+
+@dataclass
+class WorkerState:
+    """One worker process. `incarnation` changes when it is fenced; sessions are by api name."""
+
+    worker_id: str
+    version: str
+    config: Config
+    clock: Clock
+    catalogue: Catalogue
+    metrics: WorkerMetrics
+    log: structlog.typing.FilteringBoundLogger
+    slots: SlotTable
+    leases: Leases = field(default_factory=Leases)
+    sessions: dict[str, Session] = field(default_factory=dict)
+    incarnation: str = field(default_factory=lambda: secrets.token_hex(12))
+    machine: str = field(default_factory=socket.gethostname)
+    address: str = ""
+    draining: bool = False
+    loop_lag_seconds: float = 0.0
+    outcomes: Signal = field(default_factory=Signal)  # there is something to report
+    drain_asked: Signal = field(default_factory=Signal)
+    beats: dict[str, Signal] = field(default_factory=dict)  # by endpoint: heartbeat now
+
+    def beat_now(self) -> None:
+        """Heartbeat to every api at once."""
+        for signal in self.beats.values():
+            signal.set()
+
+    def reincarnate(self, fenced: str) -> None:
+        """Come back as a new incarnation after `fenced` was; its leases are valid no longer."""
+        if self.incarnation != fenced:
+            return
+        self.incarnation = secrets.token_hex(12)
+        self.sessions.clear()
+        self.leases.revoke_all()
+        self.log.warning("fenced, coming back", fenced=fenced, incarnation=self.incarnation)
+        self.beat_now()

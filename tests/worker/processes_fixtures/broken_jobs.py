@@ -1,0 +1,3 @@
+"""A module that a child cannot import."""
+
+raise RuntimeError("no such luck")
