@@ -34,6 +34,7 @@ from hermesd.api.timers import DueTimer
 from hermesd.core.job import Job
 from hermesd.core.jobtype import JobType
 from hermesd.http.server import serve
+from hermesd.observe.metrics import CommitStats
 from hermesd.ports import ControlService, TypeCatalogue
 from hermesd.signal import Signal
 
@@ -55,6 +56,7 @@ class ApiParts:
     open_control: Callable[[ControlService], AbstractAsyncContextManager[BoundControl]]
     listeners: Sequence[Any]
     store_check: Callable[[], Awaitable[None]]
+    commits: Callable[[], CommitStats]
     role: str
 
 
@@ -104,6 +106,8 @@ class ApiAgents:
     def services(self) -> ApiServices:
         """What the HTTP routes are served from."""
         state = self._state
+        fleet = FleetBoard(state.registry)
+        state.metrics.watch(counts=state.tally.counts, fleet=fleet, commits=self._parts.commits)
         return ApiServices(
             config=state.config,
             clock=state.clock,
@@ -114,7 +118,7 @@ class ApiAgents:
             reader=state.reader,
             catalogue=self.catalogue,
             ring=state.ring,
-            fleet=FleetBoard(state.registry),
+            fleet=fleet,
             metrics=state.metrics,
             queue=state.queue,
             store_check=self._parts.store_check,

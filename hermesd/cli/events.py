@@ -13,7 +13,7 @@ from hermesd.cli.tables import EVENT_COLUMNS, event_row
 from hermesd.client import Client, Event
 
 
-@click.command()
+@click.command(short_help="Show what happened last, or --follow it.")
 @click.option("--kind", help="Only of this kind (submitted, failed, evicted, ...).")
 @click.option("--job", "job_id", metavar="ID", help="Only of this job.")
 @click.option("--follow", "-f", is_flag=True, help="Go on until Ctrl-C.")

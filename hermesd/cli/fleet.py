@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 
 import click
 
@@ -11,7 +10,6 @@ from hermesd.cli.connection import connected
 from hermesd.cli.options import json_option
 from hermesd.cli.screen import Screen, span
 from hermesd.cli.settings import Settings
-from hermesd.client import TypeView
 
 
 @click.command()
@@ -58,9 +56,9 @@ def types(settings: Settings) -> None:
         (
             each.name,
             each.kind,
-            _workers(each),
+            str(each.workers),
             each.source,
-            _last_seen(screen, each),
+            screen.when(each.last_seen),
             each.description,
         )
         for each in catalogue.types
@@ -97,15 +95,3 @@ def stats(settings: Settings) -> None:
 
 def _counts(counts: Mapping[str, object]) -> str:
     return ", ".join(f"{name} {value}" for name, value in counts.items())
-
-
-def _workers(each: TypeView) -> str:
-    if each.workers is None:
-        return ""
-    return str(each.workers if isinstance(each.workers, int) else len(each.workers))
-
-
-def _last_seen(screen: Screen, each: TypeView) -> str:
-    if isinstance(each.last_seen, datetime):
-        return screen.when(each.last_seen)
-    return screen.when_unix(each.last_seen or 0.0)

@@ -48,4 +48,6 @@ def _loaded(settings: Settings) -> Catalogue:
     section = load(settings.config_paths, os.environ).plugins
     # A plugin that prints while it is imported must not spoil the answer.
     with contextlib.redirect_stdout(sys.stderr):
-        return load_plugins(enabled=section.enabled or None, disabled=section.disabled)
+        return load_plugins(
+            enabled=section.enabled or None, disabled=section.disabled, settings=section.settings
+        )

@@ -28,7 +28,7 @@ _LEVELS: Final = ", ".join(f"{name} is {number}" for name, number in PRIORITY_LE
 _POLL_SECONDS: Final = 2.0  # how late a change of state is shown; the end is shown at once
 
 
-@click.command()
+@click.command(short_help="Submit a job, and with --wait see it through.")
 @click.argument("job_type", metavar="TYPE")
 @click.argument("payload", required=False)
 @click.option("--queue", help="Named queue; else the type's, else `default`.")

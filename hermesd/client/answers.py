@@ -161,16 +161,16 @@ class WorkerList(Answer, frozen=True, kw_only=True):
 
 
 class TypeView(Answer, frozen=True, kw_only=True):
-    """One job type of the catalogue; `schema` is the JSON Schema of its payload."""
+    """One job type of the catalogue; `schema` is its payload's, `workers` speak it now."""
 
     name: str
     kind: str = ""
     description: str = ""
     schema: dict[str, Any] = {}
     defaults: dict[str, Any] | None = None
-    last_seen: datetime | float | None = None
+    last_seen: datetime | None = None
     source: str = ""
-    workers: int | tuple[str, ...] | None = None
+    workers: int = 0
 
 
 class TypeList(Answer, frozen=True, kw_only=True):

@@ -67,7 +67,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClaimVerdict(StrEnum):
-    """Why a claim was granted or refused; all but GRANTED and RETRY are for good."""
+    """Why a claim was granted or refused; all but GRANTED are for good."""
 
     GRANTED = "granted"
     FINISHED = "finished"

@@ -10,7 +10,7 @@ import msgspec
 
 from hermesd.core.fleet import DispatchAnswer, DispatchBatch
 from hermesd.http.asgi import Receive, Scope, Send
-from hermesd.observe.metrics import render
+from hermesd.observe.instruments import render
 from hermesd.worker.receive import Receiver
 from hermesd.worker.state import WorkerState
 

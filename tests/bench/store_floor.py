@@ -24,7 +24,7 @@ from hermesd.core.records import Submission, Verdict
 from hermesd.core.states import Move, State
 from hermesd.stores.sqlite import SqliteStore, open_sqlite
 
-CALLERS = int(__import__("os").environ.get("CALLERS", "128"))
+CALLERS = 128
 PAYLOAD = msgspec.Raw(b'{"to":"someone@example.org","subject":"hello","n":12345}')
 
 

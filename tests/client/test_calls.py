@@ -115,7 +115,7 @@ def test_wait_polls_until_the_run_has_ended(ask: Any, api: Any, job: Any) -> Non
     api.json({"job": job(state="succeeded", result={"ok": True})})
     ended = ask("wait", "j1", 30.0)
     assert ended.result == {"ok": True}
-    assert [dict(each.query)["wait"] for each in api.requests][0] == "20.000"
+    assert api.requests[0].query == [("wait", "20.000")]
 
 
 def test_wait_ends_in_a_timeout_that_has_the_job(ask: Any, api: Any, job: Any) -> None:

@@ -14,6 +14,7 @@ from hermesd.client import (
     Client,
     ClientError,
     ConnectionFailed,
+    NewJob,
     RejectedError,
     UnavailableError,
     UnknownOutcomeError,
@@ -66,8 +67,6 @@ def test_a_submit_is_repeated_after_an_unknown_outcome(ask: Any, api: Any, job: 
 
 def test_a_batch_keeps_its_keys_when_repeated(ask: Any, api: Any) -> None:
     """The keys are in the body, which is the same."""
-    from hermesd.client import NewJob
-
     api.cut()
     api.json({"count": 1, "jobs": [{"id": "a", "routed": "queue"}]}, 202)
     ask("submit_batch", [NewJob(type="a")])

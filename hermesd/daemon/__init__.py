@@ -1,0 +1,9 @@
+"""The composition root: opens the resources, runs the role or roles, and ends them in order.
+
+run(config, Role.BOTH)                      # blocks until SIGTERM, SIGINT or a recycle
+run(config, Role.BOTH, extra=[my_handler])  # embedded: handlers given directly
+"""
+
+from hermesd.daemon.life import Role, run
+
+__all__ = ["Role", "run"]

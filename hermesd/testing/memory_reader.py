@@ -1,0 +1,101 @@
+"""Questions about jobs in memory."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import trio
+
+from hermesd.core.job import Job
+from hermesd.core.records import Counts, EventRecord, JobFilter, JobPage
+from hermesd.core.states import State
+from hermesd.stores.cursor import cursor_after, job_id_of
+from hermesd.stores.micros import whole
+
+if TYPE_CHECKING:
+    from hermesd.testing.memory import Contents
+
+
+def fits(job: Job, wanted: JobFilter) -> bool:
+    """Whether a job is what a filter asks for."""
+    after, before = wanted.created_after, wanted.created_before
+    return (
+        (not wanted.states or job.state in wanted.states)
+        and (not wanted.types or job.type in wanted.types)
+        and (not wanted.queues or job.queue in wanted.queues)
+        and (not wanted.ids or job.id in wanted.ids)
+        and (wanted.worker_id is None or job.worker_id == wanted.worker_id)
+        and all(job.labels.get(name) == value for name, value in wanted.labels)
+        and (after is None or job.created_at >= whole(after))
+        and (before is None or job.created_at < whole(before))
+        and (
+            wanted.error_kind is None
+            or (job.error is not None and job.error.kind == wanted.error_kind)
+        )
+    )
+
+
+class MemoryReader:
+    """JobReader; see `ports.JobReader`."""
+
+    def __init__(self, contents: Contents) -> None:
+        self._held = contents
+
+    async def get(self, job_id: str) -> Job | None:
+        """One job, or None."""
+        await trio.lowlevel.checkpoint()
+        return self._held.jobs.get(job_id)
+
+    async def get_many(self, job_ids: Sequence[str]) -> Sequence[Job]:
+        """Those that exist."""
+        await trio.lowlevel.checkpoint()
+        return [self._held.jobs[i] for i in dict.fromkeys(job_ids) if i in self._held.jobs]
+
+    async def page(self, wanted: JobFilter, cursor: str | None, limit: int) -> JobPage:
+        """Newest first."""
+        await trio.lowlevel.checkpoint()
+        below = None if cursor is None else job_id_of(cursor)
+        fitting = [job for job in self._fitting(wanted) if below is None or job.id < below]
+        fitting.reverse()
+        limit = max(limit, 1)
+        jobs = tuple(fitting[:limit])
+        more = len(fitting) > limit
+        return JobPage(jobs=jobs, next_cursor=cursor_after(jobs[-1].id) if more else None)
+
+    async def matching_ids(self, wanted: JobFilter, limit: int) -> Sequence[str]:
+        """Oldest first."""
+        await trio.lowlevel.checkpoint()
+        return [job.id for job in self._fitting(wanted)][: max(limit, 0)]
+
+    async def count(self, wanted: JobFilter) -> int:
+        """How many fit."""
+        await trio.lowlevel.checkpoint()
+        return len(self._fitting(wanted))
+
+    async def counts(self) -> Counts:
+        """By state, and what waits."""
+        await trio.lowlevel.checkpoint()
+        jobs = self._held.jobs.values()
+        states = Counter(job.state for job in jobs)
+        waiting = Counter(
+            (job.queue, job.type, job.priority) for job in jobs if job.state is State.QUEUED
+        )
+        return Counts(states={state: states[state] for state in State}, waiting=dict(waiting))
+
+    async def events(self, job_id: str) -> Sequence[EventRecord]:
+        """Oldest first."""
+        await trio.lowlevel.checkpoint()
+        return [one for one in self._held.events if one.job_id == job_id]
+
+    async def assigned(self, assigned_by: str) -> Sequence[Job]:
+        """Running jobs of one api."""
+        await trio.lowlevel.checkpoint()
+        jobs = self._held.jobs.values()
+        return [j for j in jobs if j.state is State.RUNNING and j.assigned_by == assigned_by]
+
+    def _fitting(self, wanted: JobFilter) -> list[Job]:
+        return sorted(
+            (job for job in self._held.jobs.values() if fits(job, wanted)), key=lambda job: job.id
+        )
