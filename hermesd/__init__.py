@@ -1,3 +1,30 @@
-"""hermesd: a distributed job-processing daemon."""
+"""hermesd: a distributed job-processing daemon.
+
+The life of one job (the numbers are the order, the names are files):
+
+    client ─POST /jobs─► 1 api/submit ─► 2 stores/ (committed) ─► 3 api/route ─► 4 api/dispatch
+                                                                      │ nobody can take it   │
+                                                                      ▼                    push
+                                                              4b queues/ ─ api/feed ─────────┤
+                                                                                             ▼
+    8 api/record (committed) ◄─gRPC─ 7 worker/report ◄─ 6 worker/execute ◄─ 5 worker/receive
+
+Around it: api/reap gives back what silent and dead workers held, api/timers releases what is due,
+api/invariants counts what must never happen, worker/link registers and heartbeats.
+
+The layers; imports run strictly downward, and a test says so:
+
+    cli, client   the commands (thin), and the Python client that they use
+    daemon        the composition root: opens resources, runs the role or roles
+    api | worker  the two roles; they know neither each other nor any adapter
+    stores, queues, bridge, http, observe, wire
+                  adapters: SQLite, the waiting jobs, gRPC (the only place where asyncio runs),
+                  the HTTP server, logs and metrics, messages to structs
+    handlers      the contract that plugin authors code against, and the loader
+    config, systemd, clock, signal, ports
+                  what everyone is handed; ports.py says what the roles need of adapters
+    core          pure: jobs, the state table, outcomes, routing, registry, backoff, errors
+    testing       for authors and our own tests: fakes and the conformance suites they pass
+"""
 
 __version__ = "0.1.0"

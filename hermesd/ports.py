@@ -126,6 +126,9 @@ class JobReader(Protocol):
     async def assigned(self, assigned_by: str) -> Sequence[Job]:
         """The running jobs that the named api assigned (read once, at its start)."""
 
+    async def misowned(self, limit: int) -> Sequence[Job]:
+        """Live jobs whose owner does not fit their state: a breach of invariant 3."""
+
 
 class Fleet(Protocol):
     """The incarnations that the store knows, by the store's clock."""

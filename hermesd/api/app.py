@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final, cast
 
 from litestar import Litestar, Response
 from litestar.datastructures import ResponseHeader, State
+from litestar.routes import HTTPRoute
 
-from hermesd.api.problems import Answer, problem_answer
+from hermesd.api.problems import Answer, listed, problem_answer
 from hermesd.api.routes.access import SERVICES, HttpRequest
 from hermesd.api.routes.dlq import DLQ_HANDLERS
 from hermesd.api.routes.events import EVENT_HANDLERS
@@ -32,11 +34,12 @@ def build_app(services: ApiServices) -> App:
 class _Front:
     """Refuses foreign origins, calls the hot routes directly, and serves HEAD as GET."""
 
-    def __init__(self, services: ApiServices, hot: dict[str, App], rest: App) -> None:
+    def __init__(self, services: ApiServices, hot: dict[str, App], rest: Litestar) -> None:
         self._origins = frozenset(services.config.api.allowed_origins)
         self._log = services.log
         self._hot = hot
-        self._rest = rest
+        self._methods = _Methods(rest)
+        self._rest = cast(App, cast(Any, rest))  # Litestar types scopes as its own TypedDicts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI; only the http scope is served."""
@@ -52,7 +55,30 @@ class _Front:
             return await (hot or self._rest)(scope, receive, send)
         if method == "HEAD":
             return await self._rest({**scope, "method": "GET"}, receive, _Bodiless(send))
+        if method == "OPTIONS" and (allow := self._methods.of(scope["path"])):
+            headers = [(b"allow", allow), (b"cache-control", b"no-store")]
+            return await _send(send, Answer(204, headers, b""))
         return await self._rest(scope, receive, send)
+
+
+class _Methods:
+    """The methods of each path; Litestar's own OPTIONS names those of one of its handlers only."""
+
+    def __init__(self, app: Litestar) -> None:
+        found: dict[str, set[str]] = {}
+        for route in app.routes:
+            if isinstance(route, HTTPRoute):
+                found.setdefault(route.path_format, set()).update(route.methods)
+        # Paths without parameters come first, as they do in routing.
+        self._paths = [
+            (re.compile(re.sub(r"\{\w+\}", "[^/]+", path)), listed(found[path]).encode("ascii"))
+            for path in sorted(found, key=lambda path: path.count("{"))
+        ]
+
+    def of(self, path: str) -> bytes:
+        """What Allow says of `path`, empty where there is nothing."""
+        trimmed = path.rstrip("/") or "/"
+        return next((allow for known, allow in self._paths if known.fullmatch(trimmed)), b"")
 
 
 class _Bodiless:
@@ -100,7 +126,7 @@ def check_origin(headers: Headers, allowed: frozenset[str]) -> None:
         )
 
 
-def _build_litestar(services: ApiServices, submits: SubmitRoutes) -> App:
+def _build_litestar(services: ApiServices, submits: SubmitRoutes) -> Litestar:
     def tell(_: HttpRequest, error: Exception) -> Response[bytes]:
         told = problem_answer(error, services.log)
         headers = {name.decode(): value.decode() for name, value in told.headers}
@@ -111,7 +137,7 @@ def _build_litestar(services: ApiServices, submits: SubmitRoutes) -> App:
             headers=headers,
         )
 
-    app = Litestar(
+    return Litestar(
         [
             *submit_handlers(submits.one, submits.batch),
             *JOB_HANDLERS,
@@ -127,7 +153,6 @@ def _build_litestar(services: ApiServices, submits: SubmitRoutes) -> App:
         logging_config=None,
         debug=False,
     )
-    return cast(App, cast(Any, app))
 
 
 async def _send(send: Send, answer: Answer) -> None:

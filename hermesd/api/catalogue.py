@@ -7,7 +7,6 @@ nothing else, since nothing is ever fetched for it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
@@ -36,8 +35,6 @@ MAX_ERRORS: Final = 20
 MAX_REASON_CHARS: Final = 200
 # What every JSON parser down the line surely takes; worker stacks are deeper than ours.
 MAX_NESTING: Final = 128
-
-_STRING_OR_FILLER = re.compile(rb'"(?:[^"\\]|\\.)*"|[^\[\]{}"]+', re.DOTALL)
 
 
 class _Entry(msgspec.Struct):
@@ -172,7 +169,7 @@ class Catalogue:
             raise MalformedJson(f"payload: not UTF-8: {error.reason}") from error
         except RecursionError as error:
             raise _too_deep() from error
-        if _nested_too_deep(bytes(payload)):
+        if _nested_too_deep(payload, value):
             raise _too_deep()
         return value
 
@@ -212,16 +209,23 @@ def _too_deep() -> MalformedJson:
     return MalformedJson(f"payload: nested deeper than {MAX_NESTING} levels")
 
 
-def _nested_too_deep(payload: bytes) -> bool:
-    """Whether brackets nest past MAX_NESTING. Few have that many, so most cost two counts.
+def _nested_too_deep(payload: bytes | msgspec.Raw, value: Any) -> bool:
+    """Whether `value`, read from `payload`, nests past MAX_NESTING.
 
-    The rest loses its strings and then one innermost level of brackets a round.
+    Few payloads have that many brackets at all, so most cost two counts; the others are walked
+    level by level.
     """
-    if payload.count(b"[") + payload.count(b"{") <= MAX_NESTING:
+    text = bytes(payload)
+    if text.count(b"[") + text.count(b"{") <= MAX_NESTING:
         return False
-    brackets = _STRING_OR_FILLER.sub(b"", payload)
+    level = [value] if isinstance(value, dict | list) else []
     for _ in range(MAX_NESTING):
-        if not brackets:
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if type(outer) is dict else outer)
+            if type(inner) is dict or type(inner) is list
+        ]
+        if not level:
             return False
-        brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
-    return bool(brackets)
+    return True

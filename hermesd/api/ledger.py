@@ -11,6 +11,7 @@ import msgspec
 import trio
 
 from hermesd.api.state import ApiState
+from hermesd.core.ends import Ends
 from hermesd.core.events import EventKind
 from hermesd.core.job import Job
 from hermesd.core.outcome import Settlement
@@ -35,6 +36,7 @@ class Ledger:
         self._work = work
         self._due = due
         self._waiters: dict[str, trio.Event] = {}
+        self._ends = Ends()
 
     def inserted(self, job: Job, *, note: str = "") -> None:
         """A submit is committed, routed as the job's state says."""
@@ -69,6 +71,9 @@ class Ledger:
         if target is State.SCHEDULED:
             self._due.set()
         if target.terminal:
+            if self._ends.again(job):
+                self._state.metrics.breach("double-outcome")
+                self._state.log.error("invariant broken", invariant="double-outcome", job_id=job.id)
             self._ended(job.id)
         error = settlement.error
         kind = _KINDS[settlement.move]

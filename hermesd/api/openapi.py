@@ -167,15 +167,29 @@ def _problem_answer(errors: Sequence[type[HermesError]], status: int) -> dict[st
 
 
 def _payloads(types: Sequence[KnownType]) -> dict[str, Any]:
-    """The payload schemas by component; an `$id` keeps their inner references their own."""
+    """The payload schemas by component, with what they refer to in themselves."""
     return {
-        _payload_name(known.type.name): {
-            "$id": f"urn:hermesd:payload:{known.type.name}",
-            **known.type.schema,
-        }
+        name: _moved(known.type.schema, _REF.format(name=name))
         for known in types
         if known.type.name != CATCH_ALL
+        for name in (_payload_name(known.type.name),)
     }
+
+
+def _moved(schema: Any, place: str) -> Any:
+    """`schema` as it must read at `place`: pointers from its root start there now.
+
+    One with an `$id` is a resource of its own wherever it is, and stays as it is.
+    """
+    if isinstance(schema, list):
+        return [_moved(each, place) for each in schema]
+    if not isinstance(schema, dict) or "$id" in schema:
+        return schema
+    moved = {key: _moved(value, place) for key, value in schema.items()}
+    reference = schema.get("$ref")
+    if isinstance(reference, str) and (reference == "#" or reference.startswith("#/")):
+        moved["$ref"] = place + reference[1:]
+    return moved
 
 
 def _submit_schema(base: dict[str, Any], types: Sequence[KnownType]) -> dict[str, Any]:

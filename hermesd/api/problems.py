@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any, ClassVar, Final, NamedTuple
 
@@ -48,7 +49,7 @@ def problem_answer(error: Exception, log: FilteringBoundLogger) -> Answer:
         seconds = max(math.ceil(known.retry_after_seconds), 1)
         headers.append((b"retry-after", b"%d" % seconds))
     if isinstance(known, MethodNotAllowed):
-        headers.append((b"allow", ", ".join(known.extra["allow"]).encode("ascii")))
+        headers.append((b"allow", known.extra["allow"].encode("ascii")))
     return Answer(status, headers, msgspec.json.encode(_members(known, status), enc_hook=str))
 
 
@@ -59,8 +60,9 @@ def known_error(error: Exception) -> HermesError | None:
     if isinstance(error, NotFoundException):
         return NotFound("there is nothing at this path")
     if isinstance(error, MethodNotAllowedException):
-        allow = _allowed((error.headers or {}).get("allow", ""))
-        return MethodNotAllowed(f"allowed here: {', '.join(allow)}", allow=allow)
+        named = (error.headers or {}).get("allow", "").split(",")
+        allow = listed(method.strip() for method in named)
+        return MethodNotAllowed(f"allowed here: {allow}", allow=allow)
     if isinstance(error, HTTPException) and error.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
         return Rejected(error.detail)
     return None
@@ -87,7 +89,7 @@ def _foreign_status(error: Exception) -> int | None:
     )
 
 
-def _allowed(listed: str) -> list[str]:
-    """The methods that Litestar names, with HEAD, which is served wherever GET is."""
-    methods = {method.strip() for method in listed.split(",") if method.strip()}
-    return sorted(methods | ({"HEAD"} if "GET" in methods else set()))
+def listed(methods: Iterable[str]) -> str:
+    """An Allow field: sorted, with OPTIONS, and with HEAD wherever GET is."""
+    named = {*methods, "OPTIONS"}
+    return ", ".join(sorted(named | ({"HEAD"} if "GET" in named else set())))

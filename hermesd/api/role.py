@@ -20,7 +20,9 @@ from hermesd.api.control import Control
 from hermesd.api.elsewhere import Elsewhere
 from hermesd.api.feed import Feeder
 from hermesd.api.fleet import FleetBoard
+from hermesd.api.fleetline import FleetLine
 from hermesd.api.hooks import Findings
+from hermesd.api.invariants import InvariantChecker
 from hermesd.api.ledger import Ledger
 from hermesd.api.lines import Lines
 from hermesd.api.operate import Aftermath, Operator
@@ -86,6 +88,8 @@ class ApiAgents:
             work,
         )
         self.feeder = Feeder(state, router, self.lines, self.ledger, work)
+        self.checker = InvariantChecker(state, self.lines)
+        self.fleet_line = FleetLine(state)
         self.timer = DueTimer(state, self.ledger, due)
         admission = Admission(state.config, self.catalogue, state.tally)
         self.submitter = Submitter(state, admission, router, self.lines, self.ledger)
@@ -153,7 +157,13 @@ async def run_api(
     async with trio.open_nursery() as services:
         agents = ApiAgents(state, parts, services)
         await agents.recall()
-        for agent in (agents.reaper.run, agents.feeder.run, agents.timer.run):
+        for agent in (
+            agents.reaper.run,
+            agents.feeder.run,
+            agents.timer.run,
+            agents.checker.run,
+            agents.fleet_line.run,
+        ):
             services.start_soon(agent)
         async with parts.open_control(agents.control) as control:
             async with trio.open_nursery() as intake:

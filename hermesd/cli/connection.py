@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
@@ -28,6 +28,7 @@ from hermesd.config import ApiSection, load
 from hermesd.core.errors import ConfigError
 
 RETRIES: Final = 3  # somebody may be waiting at a terminal
+_MAX_TOLD: Final = 10
 _ANYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1", "*": "127.0.0.1"}
 
 
@@ -71,7 +72,7 @@ def ended_by(fault: ClientError) -> Failed:
         detail = fault.detail + (_repeat_hint(fault) if fault.sent else "")
         return Failed(exits.NOT_REACHED, detail, {"slug": "connection-failed", **key})
     if isinstance(fault, ApiError):
-        detail = str(fault) + _reasons(fault)
+        detail = (fault.detail or fault.title) + _reasons(fault)
         if isinstance(fault, UnknownOutcomeError):
             detail += _repeat_hint(fault)
         own = {"slug": fault.slug, "title": fault.title, "status": fault.status}
@@ -88,17 +89,22 @@ def _api_code(fault: ApiError) -> int:
 
 
 def _reasons(fault: ApiError) -> str:
-    """The first few faults that the problem lists one by one (a payload's, a batch's)."""
-    errors = fault.extra.get("errors")
-    if not isinstance(errors, list):
-        return ""
-    reasons = [
-        f"{error.get('pointer', error.get('index', ''))}: "
-        f"{error.get('reason', error.get('detail', ''))}"
-        for error in errors[:3]
-        if isinstance(error, dict)
-    ]
-    return f" [{'; '.join(reasons)}]" if reasons else ""
+    """What the problem lists beside its detail: single faults, or the values that are known."""
+    errors, known = fault.extra.get("errors"), fault.extra.get("known")
+    told: list[str] = []
+    if isinstance(errors, list):
+        told = [_reason(error) for error in errors[:_MAX_TOLD] if isinstance(error, dict)]
+    elif isinstance(known, list):
+        told = ["known: " + ", ".join(str(name) for name in known[:_MAX_TOLD])]
+    new = [reason for reason in told if reason and reason not in fault.detail]
+    return f" ({'; '.join(new)})" if new else ""
+
+
+def _reason(error: Mapping[str, object]) -> str:
+    """One fault of a payload (at a pointer) or of a batch (at an index)."""
+    place = error.get("pointer", error.get("index", ""))
+    reason = error.get("reason", error.get("detail", ""))
+    return f"{place}: {reason}" if place != "" else str(reason)
 
 
 def _repeat_hint(fault: ClientError) -> str:

@@ -40,8 +40,8 @@ def events(
 def _follow(screen: Screen, client: Client, kind: str | None, job_id: str | None) -> None:
     with client.stream_events() as stream:
         for streamed in stream:
-            if streamed.missed:
-                screen.note(f"({streamed.missed} events were missed)")
+            if streamed.gap:
+                screen.note("(some events were missed)")
             if kind in (None, streamed.event.kind) and job_id in (None, streamed.event.job_id):
                 _show(screen, streamed.event)
 

@@ -151,7 +151,8 @@ def _each(settings: Settings, job_ids: Sequence[str], act: Callable[[Client, str
             except ApiError as fault:
                 refused = ended_by(fault)
                 refused.detail = f"{job_id}: {refused.detail}"
-                exit_code = exit_code or tell(refused, screen.as_json)
+                told = tell(refused, screen.as_json)
+                exit_code = exit_code or told
                 continue
             done.append(job)
             if not screen.as_json:

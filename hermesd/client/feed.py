@@ -12,16 +12,17 @@ from hermesd.client.faults import BadAnswer, ClientError, ConnectionFailed
 from hermesd.client.retry import Effort, RetryPolicy
 
 MAX_EVENT_BYTES: Final = 1024 * 1024
+MAX_RETRY_SECONDS: Final = 60.0  # whatever the stream asks for
 SILENCE_SECONDS: Final = 45.0  # three heartbeats of the api
 
 
 @dataclass(frozen=True)
 class StreamedEvent:
-    """One event and its number; `missed` before it were dropped, or are no longer kept."""
+    """One event and its number. `gap`: others came before it that are lost to this reader."""
 
     seq: int
     event: Event
-    missed: int = 0
+    gap: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class MessageParser:
         elif name == "id" and "\0" not in value:
             self._last_id = value
         elif name == "retry" and value.isascii() and value.isdigit():
-            self.retry_seconds = int(value) / 1000
+            self.retry_seconds = min(float(value) / 1000, MAX_RETRY_SECONDS)
         return None
 
     def _dispatch(self) -> ServerMessage | None:
@@ -120,8 +121,7 @@ class Feed:
         try:
             seq = int(message.last_id or "")
             event = msgspec.json.decode(message.data, type=Event)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise BadAnswer(f"this event stream is not hermesd's: {error}") from error
         last, self._last = self._last, seq
-        missed = seq - last - 1 if last is not None and seq > last else 0
-        return StreamedEvent(seq, event, missed)
+        return StreamedEvent(seq, event, gap=last is not None and seq != last + 1)

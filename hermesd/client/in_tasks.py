@@ -18,7 +18,7 @@ from hermesd.client.feed import Feed, StreamedEvent
 from hermesd.client.reading import RawAnswer, read, refusal
 from hermesd.client.retry import Effort, RetryPolicy
 from hermesd.client.waiting import POLL_SECONDS, Vigil
-from hermesd.client.wire import DEFAULT_URL, Wire, header_mapping, translated
+from hermesd.client.wire import DEFAULT_URL, Wire, header_mapping, opened, translated
 
 A = TypeVar("A")
 
@@ -46,7 +46,7 @@ class AsyncClient:
             base_url=base_url, timeout_seconds=timeout_seconds, max_answer_bytes=max_answer_bytes
         )
         self._policy = RetryPolicy(retries=retries, total_seconds=retry_total_seconds)
-        self._http = httpx.AsyncClient(**self._wire.options())
+        self._http = opened(httpx.AsyncClient, self._wire)
 
     async def __aenter__(self) -> Self:
         return self
@@ -212,7 +212,7 @@ class AsyncClient:
 
     async def _whole(self, response: httpx.Response, seconds: float) -> RawAnswer:
         inbox = self._wire.inbox(seconds)
-        async for chunk in response.aiter_bytes():
+        async for chunk in response.aiter_raw():
             inbox.take(chunk)
         return RawAnswer(response.status_code, header_mapping(response.headers), inbox.body)
 
@@ -224,7 +224,7 @@ class AsyncClient:
                     async with self._http.stream(**request) as response:
                         if response.status_code != 200:
                             raise refusal(await self._whole(response, self._wire.timeout_seconds))
-                        async for chunk in response.aiter_bytes():
+                        async for chunk in response.aiter_raw():
                             for event in feed.take(chunk):
                                 yield event
                         raise feed.ended()

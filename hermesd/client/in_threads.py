@@ -18,7 +18,7 @@ from hermesd.client.feed import Feed, StreamedEvent
 from hermesd.client.reading import RawAnswer, read, refusal
 from hermesd.client.retry import Effort, RetryPolicy
 from hermesd.client.waiting import POLL_SECONDS, Vigil
-from hermesd.client.wire import DEFAULT_URL, Wire, header_mapping, translated
+from hermesd.client.wire import DEFAULT_URL, Wire, header_mapping, opened, translated
 
 A = TypeVar("A")
 
@@ -45,7 +45,7 @@ class Client:
             base_url=base_url, timeout_seconds=timeout_seconds, max_answer_bytes=max_answer_bytes
         )
         self._policy = RetryPolicy(retries=retries, total_seconds=retry_total_seconds)
-        self._http = httpx.Client(**self._wire.options())
+        self._http = opened(httpx.Client, self._wire)
 
     def __enter__(self) -> Self:
         return self
@@ -206,7 +206,7 @@ class Client:
 
     def _whole(self, response: httpx.Response, seconds: float) -> RawAnswer:
         inbox = self._wire.inbox(seconds)
-        for chunk in response.iter_bytes():
+        for chunk in response.iter_raw():
             inbox.take(chunk)
         return RawAnswer(response.status_code, header_mapping(response.headers), inbox.body)
 
@@ -219,7 +219,7 @@ class Client:
                 ):
                     if response.status_code != 200:
                         raise refusal(self._whole(response, self._wire.timeout_seconds))
-                    for chunk in response.iter_bytes():
+                    for chunk in response.iter_raw():
                         yield from feed.take(chunk)
                     raise feed.ended()
             except ClientError as fault:

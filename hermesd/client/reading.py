@@ -62,11 +62,13 @@ class Inbox:
 
 def read(call: Call[A], raw: RawAnswer) -> A:
     """The answer of `call`; raises ApiError for a refusal, BadAnswer for what is not ours."""
+    if raw.headers.get("content-encoding", "identity") != "identity":
+        raise BadAnswer(f"{call.method} {call.path} was answered in an encoding not asked for")
     problem = raw.headers.get("content-type", "").startswith(PROBLEM_TYPE)
     if 200 <= raw.status < 300 or (raw.status in call.answered and not problem):
         try:
             return msgspec.json.decode(raw.body, type=call.answer)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise BadAnswer(
                 f"{call.method} {call.path} was answered by something else than hermesd: {error}"
             ) from error
@@ -108,7 +110,7 @@ def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
 def _date(text: str) -> datetime | None:
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, TypeError, OverflowError):  # what the standard library lets through
         return None
     return moment if moment.tzinfo else None
 
@@ -118,7 +120,7 @@ def _problem_members(raw: RawAnswer) -> dict[str, Any]:
         return {}
     try:
         return msgspec.json.decode(raw.body, type=dict[str, Any])
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import httpx
 
@@ -17,6 +17,8 @@ from hermesd.client.faults import ClientError, ConnectionFailed
 from hermesd.client.feed import SILENCE_SECONDS
 from hermesd.client.reading import Inbox
 from hermesd.core.errors import InvalidValue
+
+H = TypeVar("H")
 
 DEFAULT_URL: Final = "http://127.0.0.1:8081"
 _ERRNO: Final = re.compile(r"\[Errno -?\d+\] ")
@@ -84,6 +86,14 @@ class Wire:
             deadline=time.monotonic() + seconds,
             monotonic=time.monotonic,
         )
+
+
+def opened(factory: Callable[..., H], wire: Wire) -> H:
+    """httpx's client; raises InvalidValue where the environment's proxy settings are no good."""
+    try:
+        return factory(**wire.options())
+    except (httpx.InvalidURL, ValueError, ImportError) as error:
+        raise InvalidValue(f"the proxy that the environment names: {error}") from error
 
 
 @contextmanager

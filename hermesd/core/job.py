@@ -38,6 +38,13 @@ class Owner(StrEnum):
     NONE = "none"  # it has ended
 
 
+FITTING_OWNERS: Final = {
+    State.SCHEDULED: frozenset({Owner.TIMER}),
+    State.QUEUED: frozenset({Owner.STORE, Owner.AMQP}),
+    State.RUNNING: frozenset({Owner.INCARNATION}),
+}
+
+
 class Rung(StrEnum):
     """The way by which a job reaches its worker."""
 
@@ -123,3 +130,9 @@ def priority_of(value: int | str) -> int:
     if isinstance(value, bool) or not LOWEST_PRIORITY <= value <= HIGHEST_PRIORITY:
         raise InvalidValue(f"priority must be from 0 to 10, got {value}")
     return value
+
+
+def fits_owner(job: Job) -> bool:
+    """Whether the owner fits the state (invariant 3); a running job names its incarnation."""
+    fitting = FITTING_OWNERS.get(job.state, frozenset({Owner.NONE}))
+    return job.owner in fitting and (job.state is not State.RUNNING or job.incarnation is not None)

@@ -88,6 +88,10 @@ class WorkerView:
         """The kind of slot that the type takes here, None where the worker cannot run it."""
         return self.kinds.get(job_type) or self.kinds.get(CATCH_ALL)
 
+    def spoke(self, job_type: str) -> bool:
+        """Whether the worker registered the type, or a catch-all."""
+        return any(known.name in (job_type, CATCH_ALL) for known in self.registration.types)
+
     def free(self, kind: str) -> int:
         """Free slots of a kind, as far as known; may be below 0."""
         return self._free.get(kind, 0) - self._unseen[kind]

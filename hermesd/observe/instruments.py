@@ -51,16 +51,18 @@ class TypeLabels:
 
 
 class RoleMetrics:
-    """What both roles measure."""
+    """What both roles measure; `prefix` keeps them apart in one registry."""
 
-    def __init__(self, registry: CollectorRegistry | None, process_collectors: bool) -> None:
+    def __init__(
+        self, prefix: str, registry: CollectorRegistry | None, process_collectors: bool
+    ) -> None:
         self.registry = registry or CollectorRegistry()
         if process_collectors:
             ProcessCollector(registry=self.registry)
             GCCollector(registry=self.registry)
         self._types = TypeLabels()
         self._lag = Gauge(
-            "hermesd_event_loop_lag_seconds",
+            f"{prefix}_event_loop_lag_seconds",
             "How late the event loop ran a timer, last time it was measured.",
             registry=self.registry,
         )

@@ -42,7 +42,7 @@ class ApiMetrics(RoleMetrics):
     def __init__(
         self, registry: CollectorRegistry | None = None, *, process_collectors: bool = False
     ) -> None:
-        super().__init__(registry, process_collectors)
+        super().__init__("hermesd", registry, process_collectors)
         self.accepted = 0
         counter, histogram = self._counter, self._histogram
         self._submits = Children(counter("submits", "Jobs accepted.", ("type", "queue", "result")))
@@ -222,7 +222,7 @@ class WorkerMetrics(RoleMetrics):
     def __init__(
         self, registry: CollectorRegistry | None = None, *, process_collectors: bool = False
     ) -> None:
-        super().__init__(registry, process_collectors)
+        super().__init__("hermesd_worker", registry, process_collectors)
         self._started = Children(
             Counter(
                 "hermesd_worker_jobs_started",

@@ -12,81 +12,27 @@ from __future__ import annotations
 
 import threading
 import time
+import traceback
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from enum import StrEnum
+from copy import copy
 from queue import SimpleQueue
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 import trio
 from structlog.typing import FilteringBoundLogger
 
 from hermesd.core.errors import Broken, HermesError, OutcomeUnknown, StoreUnavailable, Unstorable
-
-
-class Verb(StrEnum):
-    """The kinds of writes; one group has at most a few statements for each."""
-
-    INSERT = "insert"
-    SETTLE = "settle"
-    SETTLE_INSTEAD = "settle-instead"  # of an outcome that could not be stored
-    ASSIGN = "assign"
-    CLAIM = "claim"
-    CANCEL = "cancel"
-    REQUEUE = "requeue"
-    RELEASE_DUE = "release-due"
-    RELEASE_ORPHANS = "release-orphans"
-    PURGE = "purge"
-    REGISTER = "register"
-    HEARD = "heard"
-    FENCE = "fence"
-    COUNT_AS_HEARD = "count-as-heard"
-    FORGET = "forget"
-    LEARN = "learn"
-    TOUCH = "touch"
-
-
-class Part(msgspec.Struct, frozen=True, kw_only=True):
-    """Items of one verb within a transaction; `at` is the store clock's time of the call."""
-
-    verb: Verb
-    items: tuple[Any, ...]
-    at: float
-
-
-Answers = Sequence[Sequence[Any]]  # for each part, for each item; an exception is an answer too
-Evidence = tuple[str, str, int]  # job id, state and lease that exist only if the commit happened
-
-
-class ItemFault(Exception):
-    """Some item of the group can never be stored; which one shows by halving the group."""
-
-
-class CommitUnknown(Exception):
-    """The COMMIT failed in a way that does not tell whether it happened."""
-
-    def __init__(self, answers: Answers, evidence: Evidence | None) -> None:
-        super().__init__("the commit's fate is unknown")
-        self.answers = answers
-        self.evidence = evidence
-
-
-class Backend(Protocol):
-    """One database, called from the writer thread only."""
-
-    def commit(self, parts: Sequence[Part]) -> Answers:
-        """One transaction. Raises ItemFault, CommitUnknown or StoreUnavailable (not done)."""
-
-    def landed(self, evidence: Evidence) -> bool:
-        """Whether a commit of unknown fate happened; raises StoreUnavailable if it can't tell."""
-
-    def instead(self, part: Part, reason: str) -> Part | None:
-        """What to store in place of a part of one unstorable item; None: nothing."""
-
-    def close(self) -> None:
-        """Let go of the connection; called once, last."""
+from hermesd.stores.backend import (
+    Answers,
+    Backend,
+    CommitUnknown,
+    ItemFault,
+    Part,
+    Verb,
+)
 
 
 class GroupStats(msgspec.Struct, kw_only=True):
@@ -129,7 +75,8 @@ class _Piece(msgspec.Struct, frozen=True):
         self.work.answers[self.start : self.stop] = answers
 
     def fail(self, error: Exception) -> None:
-        self.answer([error] * (self.stop - self.start))
+        # A copy each: an exception that several tasks raise would gather all their tracebacks.
+        self.answer([copy(error) for _ in range(self.start, self.stop)])
 
     def halves(self) -> tuple[_Piece, _Piece] | None:
         if self.work.whole or self.stop - self.start < 2:
@@ -252,7 +199,7 @@ class GroupCommit:
         try:
             self._store([_Piece(work, 0, len(work.part.items)) for work in group])
         except Exception as error:  # a defect must reach the callers, not end the thread
-            self._log.error("store group failed", exc_info=error)
+            self._log.error("store group failed", trace=_trace(error))
             for work in group:
                 work.answers = [Broken(f"the store failed: {error!r}")] * len(work.answers)
 
@@ -306,7 +253,7 @@ class GroupCommit:
 
     def _fail_alone(self, piece: _Piece, error: Exception) -> None:
         if not isinstance(error, ItemFault):
-            self._log.error("store item failed", exc_info=error)
+            self._log.error("store item failed", trace=_trace(error))
             piece.fail(error if isinstance(error, HermesError) else Broken(repr(error)))
             return
         self._log.warning("store item refused", error=str(error), verb=str(piece.work.part.verb))
@@ -317,3 +264,8 @@ class GroupCommit:
         stand_in = _Work(other, whole=True, weight=1)
         self._store([_Piece(stand_in, 0, 1)])
         piece.answer(stand_in.answers)
+
+
+def _trace(error: Exception) -> str:
+    """A traceback without local variables, which would put payloads into the log."""
+    return "".join(traceback.format_exception(error))

@@ -8,12 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from uuid import uuid4
 
-import msgspec
 import trio
 from msgspec.structs import replace
 
-from hermesd.core.errors import IdempotencyConflict, InvalidValue, NotFound
-from hermesd.core.fleet import Incarnation
+from hermesd.core.errors import IdempotencyConflict, InvalidValue, NotFound, Unstorable
 from hermesd.core.job import Job, Owner
 from hermesd.core.outcome import Settlement
 from hermesd.core.records import (
@@ -21,9 +19,7 @@ from hermesd.core.records import (
     Claim,
     ClaimAnswer,
     ClaimVerdict,
-    EventRecord,
     IdempotencyKey,
-    KnownType,
     Submission,
     Submitted,
     Verdict,
@@ -32,53 +28,10 @@ from hermesd.core.records import (
 from hermesd.core.states import State
 from hermesd.ports import Clock
 from hermesd.stores import moves
-from hermesd.stores.micros import micros, whole
+from hermesd.stores.micros import whole
+from hermesd.testing.memory_contents import Contents, KeptKey
 from hermesd.testing.memory_fleet import MemoryFleet, MemoryTypes
 from hermesd.testing.memory_reader import MemoryReader
-
-
-class KeptKey(msgspec.Struct, frozen=True):
-    """An idempotency key's first use; `final_state` is set when its job is purged."""
-
-    body_hash: str
-    job_id: str
-    expires_at: float
-    final_state: State | None = None
-
-
-class Contents(msgspec.Struct, kw_only=True):
-    """All that a store holds."""
-
-    store_id: str
-    jobs: dict[str, Job] = {}
-    places: dict[str, int] = {}
-    last_place: int = 0
-    events: list[EventRecord] = []
-    keys: dict[tuple[str, str], KeptKey] = {}
-    incarnations: dict[str, Incarnation] = {}
-    types: dict[str, KnownType] = {}
-
-    def enter(self, job: Job, at: float) -> None:
-        """Give a job a new place in its queue."""
-        self.last_place = max(self.last_place + 1, micros(at))
-        self.places[job.id] = self.last_place
-
-    def apply(self, change: moves.Change | None) -> Job | None:
-        """Make a change; answers the job after it."""
-        if change is None:
-            return None
-        job = change.after
-        self.jobs[job.id] = job
-        if change.new_place:
-            self.enter(job, job.enqueued_at or 0.0)
-        if change.event is not None:
-            self.events.append(change.event)
-        return job
-
-    def is_living(self, incarnation: str | None) -> bool:
-        """Whether an incarnation is known and not fenced."""
-        known = self.incarnations.get(incarnation or "")
-        return known is not None and not known.fenced
 
 
 class MemoryStore:
@@ -121,6 +74,8 @@ class MemoryJobs:
                 name = (key.principal, key.key_hash)
                 keys[name] = KeptKey(key.body_hash, job.id, key.expires_at)
                 fresh[name] = answers[-1].job
+        if any(not one.repeated and one.job.id in self._held.jobs for one in answers):
+            raise Unstorable("a job of this id exists")
         for answer in answers:
             if not answer.repeated:
                 self._held.jobs[answer.job.id] = answer.job

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import trio
 from msgspec.structs import replace
@@ -14,9 +13,7 @@ from hermesd.core.records import KnownType
 from hermesd.core.states import State
 from hermesd.ports import Clock
 from hermesd.stores.micros import whole
-
-if TYPE_CHECKING:
-    from hermesd.testing.memory import Contents
+from hermesd.testing.memory_contents import Contents
 
 
 class MemoryFleet:

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import trio
 
-from hermesd.core.job import Job
+from hermesd.core.job import Job, fits_owner
 from hermesd.core.records import Counts, EventRecord, JobFilter, JobPage
 from hermesd.core.states import State
 from hermesd.stores.cursor import cursor_after, job_id_of
 from hermesd.stores.micros import whole
-
-if TYPE_CHECKING:
-    from hermesd.testing.memory import Contents
+from hermesd.testing.memory_contents import Contents
 
 
 def fits(job: Job, wanted: JobFilter) -> bool:
@@ -94,6 +91,11 @@ class MemoryReader:
         await trio.lowlevel.checkpoint()
         jobs = self._held.jobs.values()
         return [j for j in jobs if j.state is State.RUNNING and j.assigned_by == assigned_by]
+
+    async def misowned(self, limit: int) -> Sequence[Job]:
+        """Live jobs whose owner does not fit their state."""
+        await trio.lowlevel.checkpoint()
+        return [job for job in self._held.jobs.values() if not fits_owner(job)][:limit]
 
     def _fitting(self, wanted: JobFilter) -> list[Job]:
         return sorted(

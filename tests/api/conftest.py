@@ -149,12 +149,12 @@ async def open_world(config: Config | None = None) -> AsyncIterator[World]:
             open_control=lambda _: pytest.fail("the control line is not used"),
             listeners=(),
             store_check=check_store,
+            commits=lambda: (0, 0, 0.0),
             role="api",
         )
         agents = ApiAgents(state, parts, nursery)
         await agents.recall()
         services = agents.services()
-        state.metrics.watch(counts=services.counts, fleet=services.fleet)
         transport = httpx.ASGITransport(build_app(services))  # type: ignore[arg-type]
         client = httpx.AsyncClient(transport=transport, base_url="http://api.test:8081")
         await stack.enter_async_context(client)

@@ -156,9 +156,7 @@ async def test_types_are_known_although_the_store_is_away(shelf: Shelf) -> None:
 
 async def test_a_schema_may_refer_to_itself_and_to_the_metaschema(shelf: Shelf) -> None:
     """References that need no fetching work."""
-    tree = JobType(
-        name="tree", kind=Kind.ASYNC, schema={"type": "array", "items": {"$ref": "#"}}
-    )
+    tree = JobType(name="tree", kind=Kind.ASYNC, schema={"type": "array", "items": {"$ref": "#"}})
     meta = JobType(
         name="meta",
         kind=Kind.ASYNC,
@@ -213,7 +211,9 @@ async def test_nesting_is_bounded(shelf: Shelf, opening: bytes) -> None:
     loose = JobType(name="loose", kind=Kind.ASYNC)
     await shelf.catalogue.load([loose])
     closing = b"]" if opening == b"[" else b"}"
-    shelf.catalogue.validate(loose, opening * MAX_NESTING + b"[]"[:0] + b"1" + closing * MAX_NESTING)
+    shelf.catalogue.validate(
+        loose, opening * MAX_NESTING + b"[]"[:0] + b"1" + closing * MAX_NESTING
+    )
     for depth in (MAX_NESTING + 1, 10_000):
         with pytest.raises(MalformedJson, match="nested deeper"):
             shelf.catalogue.validate(loose, opening * depth + b"1" + closing * depth)

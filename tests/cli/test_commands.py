@@ -242,12 +242,13 @@ def test_cancelling_several_jobs_goes_on_after_a_refusal(run: Any, api: Any, job
     """Each is told; the exit code is the refusal's."""
     api.json({"job": job("a", state="running", cancel_requested=True)}, 202)
     api.problem(409, "illegal-move", "it has ended")
+    api.problem(404, "not-found", "no such job")
     api.json({"job": job("c", state="cancelled")})
-    result = run("jobs", "cancel", "a", "b", "c")
+    result = run("jobs", "cancel", "a", "b", "x", "c")
     assert result.stdout == "a running (cancel requested)\nc cancelled\n"
-    assert "hermesd: b: " in result.stderr
+    assert result.stderr == "hermesd: b: it has ended\nhermesd: x: no such job\n"
     assert result.exit_code == 1
-    assert [each.path for each in api.requests] == ["/jobs/a", "/jobs/b", "/jobs/c"]
+    assert [each.path for each in api.requests] == ["/jobs/a", "/jobs/b", "/jobs/x", "/jobs/c"]
 
 
 def test_retrying_with_json_gives_the_jobs(run: Any, api: Any, job: Any) -> None:

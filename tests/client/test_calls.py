@@ -213,6 +213,13 @@ def test_another_service_is_told_from_an_api(ask: Any, api: Any) -> None:
         ask("stats")
 
 
+def test_a_compressed_answer_is_refused(ask: Any, api: Any) -> None:
+    """It was not asked for, and could unfold to any size."""
+    api.text(200, b"x", content_type="application/json", content_encoding="gzip")
+    with pytest.raises(BadAnswer, match="encoding"):
+        ask("stats")
+
+
 def test_an_answer_without_bound_is_cut_off(ask: Any, api: Any) -> None:
     """The client reads no more than it is told to."""
     api.text(200, b" " * 100_000, content_type="application/json")
@@ -241,6 +248,13 @@ def test_a_url_that_is_none_is_refused(url: str) -> None:
     """At once, not at the first call."""
     with pytest.raises(InvalidValue):
         Client(url)
+
+
+def test_a_proxy_setting_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment is the caller's too."""
+    monkeypatch.setenv("HTTP_PROXY", "nonsense://x")
+    with pytest.raises(InvalidValue, match="proxy"):
+        Client()
 
 
 def test_a_refused_connection_surely_sent_nothing(unused_port: int) -> None:

@@ -118,7 +118,8 @@ async def show_stats(request: HttpRequest) -> Response[StatsView]:
 async def show_metrics(request: HttpRequest) -> Response[bytes]:
     """The metrics of this process."""
     text, content_type = render(services_of(request).metrics.registry)
-    return Response(text, media_type=content_type)
+    # Litestar adds the charset to every text type by itself.
+    return Response(text, media_type=content_type.removesuffix("; charset=utf-8"))
 
 
 @get("/openapi.json", opt={DOC: Doc(summary="This document", answers={200: "application/json"})})

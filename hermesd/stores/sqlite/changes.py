@@ -13,7 +13,7 @@ from hermesd.core.job import Job
 from hermesd.core.outcome import Settlement
 from hermesd.core.records import Claim, ClaimAnswer, Verdict
 from hermesd.stores import moves
-from hermesd.stores.group import Part, Verb
+from hermesd.stores.backend import Part, Verb
 from hermesd.stores.micros import micros
 from hermesd.stores.sqlite import fleet_rows, statements
 from hermesd.stores.sqlite.unit import Unit

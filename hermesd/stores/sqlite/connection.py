@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from hermesd.core.errors import StoreUnavailable
-from hermesd.stores.group import ItemFault
+from hermesd.stores.backend import ItemFault
 
 CHECKPOINT_PAGES: Final = 4000  # about 16 MB of log between two checkpoints
 MAX_LOG_BYTES: Final = 64 * 1024 * 1024  # the log is cut back to this after a checkpoint
@@ -20,7 +20,7 @@ MAX_LOG_BYTES: Final = 64 * 1024 * 1024  # the log is cut back to this after a c
 _ITEM_CODES: Final = frozenset(
     {sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH}
 )
-_ITEM_ERRORS: Final = (UnicodeError, OverflowError, msgspec.MsgspecError)
+_ITEM_ERRORS: Final = (ValueError, OverflowError, msgspec.MsgspecError)
 
 
 def open_writer(database: Path, busy_timeout_seconds: float) -> sqlite3.Connection:

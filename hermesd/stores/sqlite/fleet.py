@@ -10,7 +10,7 @@ import msgspec
 from hermesd.core.fleet import Incarnation
 from hermesd.core.jobtype import JobType
 from hermesd.core.records import KnownType
-from hermesd.stores.group import Verb
+from hermesd.stores.backend import Verb
 from hermesd.stores.micros import micros, seconds
 from hermesd.stores.sqlite.jobs import Writes
 from hermesd.stores.sqlite.reads import ReadPool

@@ -10,7 +10,7 @@ import msgspec
 
 from hermesd.core.fleet import Incarnation
 from hermesd.core.jobtype import JobType
-from hermesd.stores.group import Verb
+from hermesd.stores.backend import Verb
 from hermesd.stores.micros import micros
 from hermesd.stores.sqlite.rows import as_json
 

@@ -20,7 +20,8 @@ from hermesd.core.records import (
     Waiting,
 )
 from hermesd.ports import Clock
-from hermesd.stores.group import GroupCommit, Verb
+from hermesd.stores.backend import Verb
+from hermesd.stores.group import GroupCommit
 from hermesd.stores.micros import whole
 from hermesd.stores.moves import check_insertable, check_settleable
 from hermesd.stores.sqlite import listing

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from hermesd.core.job import Job
+from hermesd.core.job import FITTING_OWNERS, Job
 from hermesd.core.records import Counts, EventRecord, JobFilter, JobPage, Waiting
 from hermesd.core.states import State
 from hermesd.stores.cursor import cursor_after, job_id_of
@@ -172,3 +172,17 @@ def assigned(assigned_by: str, connection: sqlite3.Connection) -> list[Job]:
     """The running jobs of one api, through the index of running jobs."""
     query = f"SELECT {AS_JSON} AS r FROM jobs WHERE state = 'running' AND assigned_by = ?"
     return [to_job(row) for row in fetch(connection, query, (assigned_by,))]
+
+
+def misowned(limit: int, connection: sqlite3.Connection) -> list[Job]:
+    """Live jobs whose owner does not fit their state, through the indexes of live states."""
+    found: list[Job] = []
+    for state, fitting in FITTING_OWNERS.items():
+        owners = ", ".join(f"'{owner}'" for owner in sorted(fitting))
+        lost = " OR incarnation IS NULL" if state is State.RUNNING else ""
+        query = (
+            f"SELECT {AS_JSON} AS r FROM jobs "
+            f"WHERE state = '{state}' AND (owner NOT IN ({owners}){lost}) LIMIT ?"
+        )
+        found.extend(to_job(row) for row in fetch(connection, query, (limit,)))
+    return found[:limit]

@@ -54,3 +54,7 @@ class SqliteReader:
     async def assigned(self, assigned_by: str) -> Sequence[Job]:
         """Running jobs of one api."""
         return await self._reads.run(partial(listing.assigned, assigned_by))
+
+    async def misowned(self, limit: int) -> Sequence[Job]:
+        """Live jobs whose owner does not fit their state."""
+        return await self._reads.run(partial(listing.misowned, limit))

@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 import trio
 
 from hermesd.core.errors import StoreUnavailable
-from hermesd.stores.group import ItemFault
+from hermesd.stores.backend import ItemFault
 from hermesd.stores.sqlite.connection import open_reader, translated
 
 MAX_READERS: Final = 3

@@ -17,7 +17,7 @@ import msgspec
 from hermesd.core.backoff import Backoff
 from hermesd.core.job import ErrorInfo, Job, Owner, Rung
 from hermesd.core.states import State
-from hermesd.stores.group import ItemFault
+from hermesd.stores.backend import ItemFault
 from hermesd.stores.micros import micros, micros_or_none, seconds, seconds_or_none
 
 IDENTITY: Final = (

@@ -11,7 +11,7 @@ from hermesd.core.errors import IdempotencyConflict
 from hermesd.core.job import Job, Owner
 from hermesd.core.records import IdempotencyKey, Submission, Submitted
 from hermesd.core.states import State
-from hermesd.stores.group import Evidence
+from hermesd.stores.backend import Evidence
 from hermesd.stores.micros import micros
 from hermesd.stores.moves import admitted
 from hermesd.stores.sqlite import statements

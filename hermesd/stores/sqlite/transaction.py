@@ -15,7 +15,7 @@ from typing import Any
 from hermesd.core.outcome import Settlement
 from hermesd.core.records import Verdict
 from hermesd.core.states import Move
-from hermesd.stores.group import Answers, CommitUnknown, Evidence, Part, Verb
+from hermesd.stores.backend import Answers, CommitUnknown, Evidence, Part, Verb
 from hermesd.stores.micros import micros, micros_or_none
 from hermesd.stores.moves import unstorable
 from hermesd.stores.sqlite import fleet_rows, statements

@@ -10,7 +10,7 @@ import msgspec
 from hermesd.core.errors import Broken
 from hermesd.core.job import Job
 from hermesd.core.records import EventRecord
-from hermesd.stores.group import Evidence
+from hermesd.stores.backend import Evidence
 from hermesd.stores.micros import micros
 from hermesd.stores.moves import Change
 from hermesd.stores.sqlite import statements

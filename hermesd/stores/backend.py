@@ -1,0 +1,72 @@
+"""What the group commit asks of a database, and what it hands to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Any, Protocol
+
+import msgspec
+
+
+class Verb(StrEnum):
+    """The kinds of writes; one group has at most a few statements for each."""
+
+    INSERT = "insert"
+    SETTLE = "settle"
+    SETTLE_INSTEAD = "settle-instead"  # of an outcome that could not be stored
+    ASSIGN = "assign"
+    CLAIM = "claim"
+    CANCEL = "cancel"
+    REQUEUE = "requeue"
+    RELEASE_DUE = "release-due"
+    RELEASE_ORPHANS = "release-orphans"
+    PURGE = "purge"
+    REGISTER = "register"
+    HEARD = "heard"
+    FENCE = "fence"
+    COUNT_AS_HEARD = "count-as-heard"
+    FORGET = "forget"
+    LEARN = "learn"
+    TOUCH = "touch"
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """Items of one verb within a transaction; `at` is the store clock's time of the call."""
+
+    verb: Verb
+    items: tuple[Any, ...]
+    at: float
+
+
+Answers = Sequence[Sequence[Any]]  # for each part, for each item; an exception is an answer too
+Evidence = tuple[str, str, int]  # job id, state and lease that exist only if the commit happened
+
+
+class ItemFault(Exception):
+    """Some item of the group can never be stored; which one shows by halving the group."""
+
+
+class CommitUnknown(Exception):
+    """The COMMIT failed in a way that does not tell whether it happened."""
+
+    def __init__(self, answers: Answers, evidence: Evidence | None) -> None:
+        super().__init__("the commit's fate is unknown")
+        self.answers = answers
+        self.evidence = evidence
+
+
+class Backend(Protocol):
+    """One database, called from the writer thread only."""
+
+    def commit(self, parts: Sequence[Part]) -> Answers:
+        """One transaction. Raises ItemFault, CommitUnknown or StoreUnavailable (not done)."""
+
+    def landed(self, evidence: Evidence) -> bool:
+        """Whether a commit of unknown fate happened; raises StoreUnavailable if it can't tell."""
+
+    def instead(self, part: Part, reason: str) -> Part | None:
+        """What to store in place of a part of one unstorable item; None: nothing."""
+
+    def close(self) -> None:
+        """Let go of the connection; called once, last."""

@@ -1,0 +1,117 @@
+"""What waits: order in the queue, timers, and jobs whose worker is gone."""
+
+from __future__ import annotations
+
+from hermesd.core.job import Owner
+from hermesd.core.records import Verdict
+from hermesd.core.states import Move, State
+from hermesd.testing.conformance.scene import INCARNATION, Conformance, Scene
+
+
+class WaitingConformance(Conformance):
+    """JobStore.waiting, release_due, next_due, release_orphans."""
+
+    async def test_priority_goes_before_age(self, scene: Scene) -> None:
+        """Highest first, and within one priority the oldest."""
+        jobs = [(await scene.queued(priority=p)).id for p in (3, 10, 3, 0, 10)]
+        order = [jobs[place] for place in (1, 4, 0, 2, 3)]
+        assert await scene.waiting() == order
+        assert await scene.waiting(limit=3) == order[:3]
+        assert await scene.waiting(limit=0) == []
+
+    async def test_jobs_of_one_moment_stay_in_the_order_of_their_submit(self, scene: Scene) -> None:
+        """The clock does not move, the order is strict all the same, within a batch too."""
+        first = await scene.submit(*(scene.job() for _ in range(5)))
+        last = await scene.queued()
+        assert await scene.waiting() == [one.job.id for one in first] + [last.id]
+
+    async def test_a_clock_set_back_does_not_change_the_order(self, scene: Scene) -> None:
+        """Places rise strictly, whatever the wall clock does."""
+        first = await scene.queued()
+        scene.clock.jump(-3600)
+        second = await scene.queued()
+        assert await scene.waiting() == [first.id, second.id]
+
+    async def test_only_the_wanted_pairs_are_answered(self, scene: Scene) -> None:
+        """Queue and type must both fit; the best over all pairs come first."""
+        mail = await scene.queued(queue="mail", type="a")
+        await scene.queued(queue="mail", type="b")
+        slow = await scene.queued(queue="slow", type="b", priority=7)
+        wanted = (("mail", "a"), ("slow", "b"), ("slow", "a"), ("mail", "a"))
+        assert await scene.waiting(*wanted) == [slow.id, mail.id]
+        assert await scene.waiting(*wanted, limit=1) == [slow.id]
+        many = [(f"queue-{number}", "a") for number in range(700)]
+        assert await scene.waiting(*many, ("mail", "a")) == [mail.id]
+
+    async def test_a_released_job_keeps_its_place(self, scene: Scene) -> None:
+        """What was taken first and handed back is first again."""
+        await scene.living(INCARNATION)
+        first, second = await scene.queued(), await scene.queued()
+        scene.clock.advance(10)
+        taken = await scene.assign(first)
+        assert taken is not None
+        await scene.settle(taken, Move.RELEASE, attempts=0)
+        assert await scene.waiting() == [first.id, second.id]
+        assert (await scene.now(first)).enqueued_at == first.enqueued_at
+
+    async def test_a_job_inserted_as_running_has_its_place_too(self, scene: Scene) -> None:
+        """Released, it stands where its submit put it."""
+        direct = await scene.running()
+        second = await scene.queued()
+        await scene.settle(direct, Move.RELEASE)
+        assert await scene.waiting() == [direct.id, second.id]
+
+    async def test_a_retried_job_queues_at_the_end(self, scene: Scene) -> None:
+        """Coming from the timer it has a new place."""
+        job = await scene.running()
+        await scene.settle(job, Move.RETRY, run_at=scene.clock.utc() + 1)
+        other = await scene.queued()
+        scene.clock.advance(1)
+        (back,) = await scene.store.jobs.release_due(10)
+        assert back.enqueued_at == scene.clock.utc()
+        assert await scene.waiting() == [other.id, job.id]
+
+    async def test_due_jobs_are_queued_in_time(self, scene: Scene) -> None:
+        """Not before their time, the earliest first, and no more than asked for."""
+        late = await scene.scheduled(after=20)
+        soon = await scene.scheduled(after=10)
+        assert await scene.store.jobs.next_due() == soon.run_at
+        assert list(await scene.store.jobs.release_due(10)) == []
+        scene.clock.advance(30)
+        (first,) = await scene.store.jobs.release_due(1)
+        assert first == await scene.now(soon)
+        assert (first.state, first.owner, first.lease) == (State.QUEUED, Owner.STORE, 1)
+        assert [job.id for job in await scene.store.jobs.release_due(10)] == [late.id]
+        assert await scene.store.jobs.next_due() is None
+
+    async def test_jobs_of_a_fenced_worker_are_queued_again(self, scene: Scene) -> None:
+        """The attempt is given back, nothing is charged, and its outcome is void."""
+        lost = await scene.running(incarnation="lost")
+        kept = await scene.running()
+        assert list(await scene.store.jobs.release_orphans(10)) == []
+        await scene.store.fleet.fence("lost", silent_for_seconds=None)
+        (back,) = await scene.store.jobs.release_orphans(10)
+        assert back == await scene.now(lost)
+        assert (back.state, back.owner, back.lease) == (State.QUEUED, Owner.STORE, 2)
+        assert (back.attempts, back.crash_count, back.incarnation) == (0, 0, None)
+        assert await scene.settle(lost, Move.SUCCEED) is Verdict.DROPPED
+        assert await scene.now(kept) == kept
+        assert await scene.event_kinds(lost) == ["released"]
+
+    async def test_jobs_of_an_unknown_worker_are_queued_again(self, scene: Scene) -> None:
+        """An incarnation that the store never heard of holds nothing; the limit holds."""
+        for _ in range(3):
+            await scene.queued(state=State.RUNNING, lease=1, attempts=1, incarnation="unheard")
+        assert len(await scene.store.jobs.release_orphans(2)) == 2
+        assert len(await scene.store.jobs.release_orphans(2)) == 1
+        assert len(await scene.waiting()) == 3
+
+    async def test_an_orphan_to_be_cancelled_is_cancelled(self, scene: Scene) -> None:
+        """It is not run again."""
+        job = await scene.running()
+        await scene.store.jobs.cancel(job.id)
+        await scene.store.fleet.fence(INCARNATION, silent_for_seconds=None)
+        (ended,) = await scene.store.jobs.release_orphans(10)
+        assert (ended.state, ended.owner) == (State.CANCELLED, Owner.NONE)
+        assert await scene.waiting() == []
+        assert await scene.event_kinds(job) == ["cancel-requested", "cancelled"]

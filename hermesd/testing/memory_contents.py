@@ -1,0 +1,56 @@
+"""What a store in memory holds."""
+
+from __future__ import annotations
+
+import msgspec
+
+from hermesd.core.fleet import Incarnation
+from hermesd.core.job import Job
+from hermesd.core.records import EventRecord, KnownType
+from hermesd.core.states import State
+from hermesd.stores.micros import micros
+from hermesd.stores.moves import Change
+
+
+class KeptKey(msgspec.Struct, frozen=True):
+    """An idempotency key's first use; `final_state` is set when its job is purged."""
+
+    body_hash: str
+    job_id: str
+    expires_at: float
+    final_state: State | None = None
+
+
+class Contents(msgspec.Struct, kw_only=True):
+    """All that a store holds."""
+
+    store_id: str
+    jobs: dict[str, Job] = {}
+    places: dict[str, int] = {}
+    last_place: int = 0
+    events: list[EventRecord] = []
+    keys: dict[tuple[str, str], KeptKey] = {}
+    incarnations: dict[str, Incarnation] = {}
+    types: dict[str, KnownType] = {}
+
+    def enter(self, job: Job, at: float) -> None:
+        """Give a job a new place in its queue."""
+        self.last_place = max(self.last_place + 1, micros(at))
+        self.places[job.id] = self.last_place
+
+    def apply(self, change: Change | None) -> Job | None:
+        """Make a change; answers the job after it."""
+        if change is None:
+            return None
+        job = change.after
+        self.jobs[job.id] = job
+        if change.new_place:
+            self.enter(job, job.enqueued_at or 0.0)
+        if change.event is not None:
+            self.events.append(change.event)
+        return job
+
+    def is_living(self, incarnation: str | None) -> bool:
+        """Whether an incarnation is known and not fenced."""
+        known = self.incarnations.get(incarnation or "")
+        return known is not None and not known.fenced

@@ -1,0 +1,200 @@
+"""The daemon that fault tests start: `python app.py ROLE`, configured by HERMES_* variables.
+
+Every handler first appends "job lease attempt pid" to the file RECORD_FILE, so that a double start
+can be seen. Where CLOCK_FILE is set, the first eight bytes of that file (a double in native order)
+are seconds that the wall clock of this process is off by.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+import signal
+import struct
+import sys
+import time
+from pathlib import Path
+
+import trio
+
+from hermesd.config import load
+from hermesd.core.backoff import Backoff, BackoffKind
+from hermesd.daemon import run
+from hermesd.handlers import JobContext, Permanent, Snooze, job
+
+SOON = Backoff(kind=BackoffKind.FIXED, seconds=0.05, jitter=0.0)
+
+
+def record(ctx: JobContext) -> None:
+    """One line, whole, however many processes append."""
+    line = f"{ctx.job_id} {ctx.lease} {ctx.attempt} {os.getpid()}\n"
+    handle = os.open(os.environ["RECORD_FILE"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    try:
+        os.write(handle, line.encode())
+    finally:
+        os.close(handle)
+
+
+@job("note")
+async def note(payload: dict[str, float], ctx: JobContext) -> str:
+    """Sleeps `seconds` under trio."""
+    record(ctx)
+    await trio.sleep(payload.get("seconds", 0.0))
+    return "noted"
+
+
+@job("note.thread")
+def note_in_thread(payload: dict[str, float], ctx: JobContext) -> str:
+    """Sleeps `seconds` in a thread, and polls for its end."""
+    record(ctx)
+    ends_at = time.monotonic() + payload.get("seconds", 0.0)
+    while time.monotonic() < ends_at:
+        if ctx.cancel_requested():
+            raise RuntimeError("asked to end")
+        time.sleep(0.02)
+    return "noted"
+
+
+@job("note.process", kind="process")
+def note_in_process(payload: dict[str, float], ctx: JobContext) -> str:
+    """Sleeps `seconds` in a child process."""
+    record(ctx)
+    time.sleep(payload.get("seconds", 0.0))
+    return "noted"
+
+
+@job("fragile", backoff=SOON, max_attempts=5)
+async def fragile(payload: dict[str, int], ctx: JobContext) -> int:
+    """Fails `failures` times."""
+    record(ctx)
+    if ctx.attempt <= payload["failures"]:
+        raise ValueError(f"attempt {ctx.attempt} fails")
+    return ctx.attempt
+
+
+@job("drowsy")
+async def drowsy(payload: dict[str, int], ctx: JobContext) -> int:
+    """Snoozes once."""
+    record(ctx)
+    if ctx.lease <= 2:
+        raise Snooze(0.05, "not yet")
+    return ctx.attempt
+
+
+@job("hopeless", max_attempts=5)
+async def hopeless(payload: dict[str, int], ctx: JobContext) -> None:
+    """Must not be tried again."""
+    record(ctx)
+    raise Permanent("no use")
+
+
+@job("bulky")
+async def bulky(payload: dict[str, int], ctx: JobContext) -> str:
+    """A result of `bytes` bytes."""
+    record(ctx)
+    return "x" * payload["bytes"]
+
+
+@job("strange")
+async def strange(payload: dict[str, str], ctx: JobContext) -> object:
+    """A result that is hard to store: a NUL, a lone surrogate, an object without JSON."""
+    record(ctx)
+    results = {"nul": "a\x00b", "surrogate": "\ud800", "object": object()}
+    return results[payload["what"]]
+
+
+@job("killer", crash_limit=2)
+async def killer(payload: dict[str, int], ctx: JobContext) -> None:
+    """Takes its worker with it."""
+    record(ctx)
+    os.kill(os.getpid(), signal.SIGKILL)
+    await trio.sleep_forever()
+
+
+@job("leave", kind="process", crash_limit=2, backoff=SOON)
+def leave(payload: dict[str, int], ctx: JobContext) -> None:
+    """Ends its own process."""
+    record(ctx)
+    os._exit(7)
+
+
+@job("segfault", kind="process", crash_limit=2, backoff=SOON)
+def segfault(payload: dict[str, int], ctx: JobContext) -> None:
+    """Reads where nothing is."""
+    record(ctx)
+    ctypes.string_at(0)
+
+
+@job("spin", kind="process", max_attempts=1)
+def spin(payload: dict[str, int], ctx: JobContext) -> None:
+    """Hears nothing and never ends."""
+    record(ctx)
+    while True:
+        pass
+
+
+@job("greedy", kind="process", max_attempts=1)
+def greedy(payload: dict[str, int], ctx: JobContext) -> int:
+    """Keeps `bytes` bytes for good."""
+    record(ctx)
+    hoard = bytearray(payload["bytes"])
+    sys.modules["hoard"] = hoard  # type: ignore[assignment]  # anything that outlives the job
+    return len(hoard)
+
+
+@job("deaf", max_attempts=1)
+async def deaf(payload: dict[str, float], ctx: JobContext) -> None:
+    """Ignores its cancellation for `seconds`."""
+    record(ctx)
+    with trio.CancelScope(shield=True):
+        await trio.sleep(payload["seconds"])
+
+
+@job("stubborn", max_attempts=1)
+def stubborn(payload: dict[str, float], ctx: JobContext) -> None:
+    """A thread that looks at nothing for `seconds`."""
+    record(ctx)
+    time.sleep(payload["seconds"])
+
+
+@job("blocker")
+async def blocker(payload: dict[str, float], ctx: JobContext) -> str:
+    """Blocks the worker's event loop for `seconds`, as no handler should."""
+    record(ctx)
+    time.sleep(payload["seconds"])  # noqa: ASYNC251  # the fault that is tested
+    return "blocked"
+
+
+def bend_clock(path: str) -> None:
+    """Let the wall clock of this process be off by what the file says."""
+    with Path(path).open("rb") as opened:
+        offset = mmap.mmap(opened.fileno(), 8, prot=mmap.PROT_READ)
+    straight = time.time
+    time.time = lambda: straight() + struct.unpack("d", offset[:8])[0]
+
+
+HANDLERS = [
+    note,
+    note_in_thread,
+    note_in_process,
+    fragile,
+    drowsy,
+    hopeless,
+    bulky,
+    strange,
+    killer,
+    leave,
+    segfault,
+    spin,
+    greedy,
+    deaf,
+    stubborn,
+    blocker,
+]
+
+if __name__ == "__main__":
+    if "CLOCK_FILE" in os.environ:
+        bend_clock(os.environ["CLOCK_FILE"])
+    nowhere = Path("/nonexistent")
+    sys.exit(run(load([], os.environ, default_path=nowhere), sys.argv[1], extra=HANDLERS))

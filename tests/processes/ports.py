@@ -1,0 +1,25 @@
+"""Ports for daemons that must come back at the same address."""
+
+from __future__ import annotations
+
+import random
+import socket
+from typing import Final
+
+# Below what the system hands out to outgoing connections, of which a test opens thousands.
+LOWEST: Final = 18_000
+HIGHEST: Final = 31_000
+
+
+def free_port() -> int:
+    """A port of the loopback address that nothing is bound to now."""
+    chance = random.SystemRandom()
+    while True:
+        port = chance.randint(LOWEST, HIGHEST)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port

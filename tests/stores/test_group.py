@@ -1,0 +1,223 @@
+"""The group commit over a backend that a test holds by the hand."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import structlog
+import trio
+import trio.testing
+
+from hermesd.core.errors import Broken, OutcomeUnknown, StoreUnavailable, Unstorable
+from hermesd.stores.backend import Answers, CommitUnknown, Evidence, ItemFault, Part, Verb
+from hermesd.stores.group import GroupCommit
+
+
+class HeldBackend:
+    """Commits when let; an item that is an exception is a fault, `landed` what a look-up says."""
+
+    def __init__(self) -> None:
+        self.groups: list[list[Any]] = []
+        self.gate = threading.Semaphore(0)
+        self.entered = threading.Semaphore(0)
+        self.fate: bool | StoreUnavailable | None = None
+        self.threads: set[int] = set()
+        self.closed = False
+
+    def let(self, groups: int = 100) -> None:
+        """So many transactions may go on."""
+        self.gate.release(groups)
+
+    async def busy(self) -> None:
+        """Wait until a transaction has begun."""
+        assert await trio.to_thread.run_sync(lambda: self.entered.acquire(timeout=60))
+
+    def commit(self, parts: Sequence[Part]) -> Answers:
+        """Answers each item's text in capitals."""
+        self.entered.release()
+        assert self.gate.acquire(timeout=60)
+        self.threads.add(threading.get_ident())
+        items = [item for part in parts for item in part.items]
+        for item in items:
+            if isinstance(item, Exception):
+                raise item
+        self.groups.append(items)
+        answers = [[str(item).upper() for item in part.items] for part in parts]
+        if self.fate is not None:
+            raise CommitUnknown(answers, ("job", "queued", 1))
+        return answers
+
+    def landed(self, evidence: Evidence) -> bool:
+        """As the test has it."""
+        if isinstance(self.fate, StoreUnavailable):
+            raise self.fate
+        return bool(self.fate)
+
+    def instead(self, part: Part, reason: str) -> Part | None:
+        """An outcome is replaced, nothing else is."""
+        if part.verb is not Verb.SETTLE:
+            return None
+        return Part(verb=Verb.SETTLE_INSTEAD, items=(f"instead: {reason}",), at=part.at)
+
+    def close(self) -> None:
+        """Note it."""
+        self.closed = True
+
+
+@pytest.fixture
+def backend() -> HeldBackend:
+    """It commits nothing until it is let."""
+    return HeldBackend()
+
+
+@asynccontextmanager
+async def running(
+    backend: HeldBackend, *, max_group: int = 100, max_pending: int = 1000
+) -> AsyncIterator[GroupCommit]:
+    """A group commit over the backend, which is let go on at the end."""
+    group = GroupCommit(
+        backend, max_group=max_group, max_pending=max_pending, log=structlog.get_logger()
+    )
+    async with group.running():
+        try:
+            yield group
+        finally:
+            backend.let()
+
+
+async def gather(group: GroupCommit, *calls: Sequence[Any], verb: Verb = Verb.TOUCH) -> list[Any]:
+    """The answers of concurrent calls, of which the first alone is under way at once."""
+    assert isinstance(group._backend, HeldBackend)
+    answers: list[Any] = [None] * len(calls)
+
+    async def one(place: int) -> None:
+        answers[place] = await group.do(verb, calls[place], 0.0)
+
+    async with trio.open_nursery() as nursery:
+        for place in range(len(calls)):
+            nursery.start_soon(one, place)
+            await trio.testing.wait_all_tasks_blocked()
+            if place == 0:
+                await group._backend.busy()
+        group._backend.let()
+    return answers
+
+
+async def test_what_piled_up_goes_into_one_transaction(backend: HeldBackend) -> None:
+    """The first goes at once and alone, all that came meanwhile go next, on one thread."""
+    async with running(backend) as group:
+        calls = [[f"a{number}"] for number in range(8)]
+        answers = await gather(group, *calls)
+    assert answers == [[f"A{number}"] for number in range(8)]
+    assert [len(items) for items in backend.groups] == [1, 7]
+    assert len(backend.threads) == 1
+    assert backend.closed
+
+
+async def test_a_group_has_a_bound(backend: HeldBackend) -> None:
+    """In rows; one call above it goes alone."""
+    async with running(backend, max_group=3) as group:
+        await gather(group, ["a"], ["b"], ["c", "d"], ["e"], list("fghij"), ["k"])
+    assert ["".join(items) for items in backend.groups] == ["a", "bcd", "e", "fghij", "k"]
+
+
+async def test_a_bad_item_is_found_by_halving(backend: HeldBackend) -> None:
+    """It fails alone, within a call of several too; the rest is stored."""
+    bad = ItemFault("too big")
+    async with running(backend) as group:
+        answers = await gather(group, ["a"], ["b"], ["c", bad, "d"], ["e"], [bad])
+    assert [answers[0], answers[1], answers[3]] == [["A"], ["B"], ["E"]]
+    assert (answers[2][0], answers[2][2]) == ("C", "D")
+    assert isinstance(answers[2][1], Unstorable)
+    assert isinstance(answers[4][0], Unstorable)
+    assert sorted(item for items in backend.groups for item in items) == list("abcde")
+
+
+async def test_a_whole_call_is_not_split(backend: HeldBackend) -> None:
+    """Its items stand and fall together."""
+    async with running(backend) as group:
+        backend.let()
+        answers = await group.do(Verb.INSERT, ["a", ItemFault("bad"), "b"], 0.0, whole=True)
+    assert [type(answer) for answer in answers] == [Unstorable] * 3
+    assert backend.groups == []
+
+
+async def test_an_unstorable_outcome_is_replaced(backend: HeldBackend) -> None:
+    """What the backend gives in its place is stored and answers."""
+    async with running(backend) as group:
+        backend.let()
+        answers = await group.do(Verb.SETTLE, ["a", ItemFault("bad")], 0.0)
+    assert answers == ["A", "INSTEAD: BAD"]
+
+
+async def test_a_defect_reaches_its_caller_only(backend: HeldBackend) -> None:
+    """As Broken, while the others are stored and the thread goes on."""
+    async with running(backend) as group:
+        answers = await gather(group, ["a"], [KeyError("oops")], ["b"])
+        assert (await group.do(Verb.TOUCH, ["c"], 0.0)) == ["C"]
+    assert isinstance(answers[1][0], Broken)
+    assert (answers[0], answers[2]) == (["A"], ["B"])
+
+
+async def test_an_absent_database_is_every_waiters_answer(backend: HeldBackend) -> None:
+    """Nothing is halved for it, and each gets an exception of its own."""
+    down = StoreUnavailable("locked")
+    async with running(backend) as group:
+        answers = await gather(group, ["a"], ["b"], [down], ["c"])
+        assert group.stats.failed_groups == 1
+    assert answers[0] == ["A"]
+    errors = [answer[0] for answer in answers[1:]]
+    assert [type(error) for error in errors] == [StoreUnavailable] * 3
+    assert len({id(error) for error in errors}) == 3
+
+
+@pytest.mark.parametrize(
+    ("fate", "answer"),
+    [(True, "A"), (False, StoreUnavailable), (StoreUnavailable("gone"), OutcomeUnknown)],
+    ids=["it happened", "it did not", "nobody knows"],
+)
+async def test_an_unknown_fate_is_looked_up(backend: HeldBackend, fate: Any, answer: Any) -> None:
+    """Three answers, and `unavailable` only where nothing was done."""
+    backend.fate = fate
+    async with running(backend) as group:
+        backend.let()
+        (got,) = await group.do(Verb.TOUCH, ["a"], 0.0)
+    assert got == answer or isinstance(got, answer)
+
+
+async def test_cancelled_callers_are_left_out(backend: HeldBackend) -> None:
+    """Their items never reach the database if their turn had not come."""
+    async with running(backend) as group:
+        giving_up = trio.CancelScope()
+
+        async def quit_early() -> None:
+            with giving_up:
+                await group.do(Verb.TOUCH, ["b"], 0.0)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(group.do, Verb.TOUCH, ["a"], 0.0)
+            await backend.busy()
+            nursery.start_soon(quit_early)
+            nursery.start_soon(group.do, Verb.TOUCH, ["c"], 0.0)
+            await trio.testing.wait_all_tasks_blocked()
+            giving_up.cancel()
+            await trio.testing.wait_all_tasks_blocked()
+            backend.let()
+    assert backend.groups == [["a"], ["c"]]
+
+
+async def test_past_the_bound_a_call_is_refused(backend: HeldBackend) -> None:
+    """And taken again when there is room."""
+    async with running(backend, max_pending=2) as group:
+        async with trio.open_nursery() as nursery:
+            for item in "ab":
+                nursery.start_soon(group.do, Verb.TOUCH, [item], 0.0)
+            await trio.testing.wait_all_tasks_blocked()
+            with pytest.raises(StoreUnavailable):
+                await group.do(Verb.TOUCH, ["c"], 0.0)
+            backend.let()
+        assert await group.do(Verb.TOUCH, ["d"], 0.0) == ["D"]

@@ -1,0 +1,114 @@
+"""The tables' history: from nothing to now, once, and never backwards."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, closing
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from hermesd.core.errors import ConfigError, StoreUnavailable
+from hermesd.stores import migrate, schema, version
+from hermesd.stores.sqlite import SqliteStore
+from hermesd.stores.sqlite.rows import CHANGING, IDENTITY, Row
+from hermesd.testing.clock import ManualClock
+from hermesd.testing.conformance import Scene
+
+Opener = Callable[..., AbstractAsyncContextManager[SqliteStore]]
+
+
+def set_version(database: Path, value: str) -> None:
+    """Pretend that another hermesd wrote the file."""
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute(f"UPDATE {version.VERSION_TABLE} SET version_num = ?", (value,))
+
+
+async def test_a_first_start_makes_the_tables(
+    opener: Opener, database: Path, clock: ManualClock
+) -> None:
+    """In a process of its own; the file is its owner's only."""
+    database.unlink()
+    async with opener() as store:
+        await Scene(store, clock).queued()
+    assert migrate.current(f"sqlite:///{database}") == version.HEAD
+    assert database.stat().st_mode & 0o077 == 0
+
+
+def test_an_upgrade_is_idempotent(tmp_path: Path) -> None:
+    """Twice is once, and what is stored stays."""
+    url = f"sqlite:///{tmp_path / 'a.db'}"
+    assert migrate.current(url) is None
+    assert migrate.upgrade(url) == version.HEAD
+    with closing(sqlite3.connect(tmp_path / "a.db")) as connection, connection:
+        connection.execute("INSERT INTO meta (name, value) VALUES ('x', 'y')")
+    assert migrate.upgrade(url) == version.HEAD
+    with closing(sqlite3.connect(tmp_path / "a.db")) as connection:
+        assert connection.execute("SELECT value FROM meta").fetchall() == [("y",)]
+
+
+async def test_a_newer_schema_is_refused(opener: Opener, database: Path) -> None:
+    """With a message that says what to do, by the daemon and by the tool."""
+    set_version(database, "9999")
+    with pytest.raises(ConfigError, match="newer hermesd"):
+        async with opener():
+            pass
+    with pytest.raises(ConfigError, match="newer hermesd"):
+        migrate.upgrade(f"sqlite:///{database}")
+    done = subprocess.run(
+        [sys.executable, "-m", "hermesd.stores.migrate", f"sqlite:///{database}"],
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert b"newer hermesd" in done.stderr
+
+
+def test_the_known_versions_are_the_migrations() -> None:
+    """The daemon's cheap comparison and the files agree."""
+    assert migrate.head() == version.HEAD
+    config = migrate._config()
+    scripts = ScriptDirectory.from_config(config)
+    files = [script.revision for script in scripts.walk_revisions()]
+    assert tuple(reversed(files)) == version.KNOWN
+
+
+def test_the_migrations_make_the_schema(database: Path) -> None:
+    """What schema.py says and what the migrations leave is the same."""
+    engine = sa.create_engine(f"sqlite:///{database}")
+    with engine.connect() as connection:
+        options = {"version_table": version.VERSION_TABLE}
+        context = MigrationContext.configure(connection, opts=options)
+        assert compare_metadata(context, schema.build()) == []
+    engine.dispose()
+
+
+def test_the_rows_are_columns_of_the_table() -> None:
+    """The hand-written statements name what the schema has, in the order of the decoder."""
+    columns = {column.name for column in schema.build().tables["jobs"].columns}
+    later = {"published_us", "parents_pending", "progress", "progress_note"}
+    assert columns - later == set(IDENTITY + CHANGING)
+    assert Row.__struct_fields__ == IDENTITY + CHANGING
+
+
+def test_a_bad_url_is_told(tmp_path: Path) -> None:
+    """A ConfigError for one that is none, StoreUnavailable for one that leads nowhere."""
+    with pytest.raises(ConfigError):
+        migrate.current("nonsense")
+    with pytest.raises(StoreUnavailable):
+        migrate.current(f"sqlite:///{tmp_path / 'missing' / 'a.db'}")
+    assert migrate.main([]) == 2
+
+
+async def test_migrating_can_be_forbidden(opener: Opener, database: Path) -> None:
+    """Then an older schema is refused; an empty file is still filled."""
+    database.unlink()
+    async with opener(migrate=False) as store:
+        await store.check()

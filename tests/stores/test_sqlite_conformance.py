@@ -1,0 +1,21 @@
+"""The SQLite store passes the suites."""
+
+from __future__ import annotations
+
+from hermesd.testing.conformance import (
+    FleetConformance,
+    JobStoreConformance,
+    TypeCatalogueConformance,
+)
+
+
+class TestSqliteJobs(JobStoreConformance):
+    """JobStore and JobReader."""
+
+
+class TestSqliteFleet(FleetConformance):
+    """Fleet."""
+
+
+class TestSqliteTypes(TypeCatalogueConformance):
+    """TypeCatalogue."""
