@@ -28,11 +28,15 @@ MAX_BATCH_ERRORS = 100
 MOST_ATTEMPTS = 1000
 
 
+def _empty_payload() -> msgspec.Raw:
+    return msgspec.Raw(b"{}")
+
+
 class JobRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a client asks for; None leaves a value to the type's defaults or the configuration."""
 
     type: str
-    payload: msgspec.Raw = msgspec.Raw(b"{}")
+    payload: msgspec.Raw = msgspec.field(default_factory=_empty_payload)
     queue: str | None = None
     priority: int | str | None = None
     max_attempts: int | None = None

@@ -100,6 +100,10 @@ class Ledger:
         self._state.tally.entered(now)
         self._ended(now.id)
 
+    def purged(self, jobs: int) -> None:
+        """An operator deleted so many failed jobs."""
+        self._state.tally.states[State.FAILED] -= jobs
+
     async def wait_ended(self, job_id: str, seconds: float) -> None:
         """Return when the job's run has ended as far as this api knows, or after `seconds`."""
         event = self._waiters.setdefault(job_id, trio.Event())

@@ -38,12 +38,14 @@ class Aftermath(NamedTuple):
     """Who is told of what is committed.
 
     `cancelled` gets a waiting job as it was and as it is, `cancel_requested` a running one,
-    `queued` jobs that are queued now with the state that they come from.
+    `queued` jobs that are queued now with the state that they come from, `purged` how many failed
+    jobs are gone.
     """
 
     cancelled: Callable[[Job, Job], None]
     cancel_requested: Callable[[Job], None]
     queued: Callable[[Sequence[Job], State, EventKind], None]
+    purged: Callable[[int], None]
 
 
 class Operator:
@@ -99,7 +101,9 @@ class Operator:
         matched, chunks = await self._select(selection)
         changed = 0
         for chunk in () if dry_run else chunks:
-            changed += await self._jobs.purge(chunk)
+            purged = await self._jobs.purge(chunk)
+            self._aftermath.purged(purged)
+            changed += purged
         return BulkResult(matched, changed)
 
     async def _get(self, job_id: str) -> Job:

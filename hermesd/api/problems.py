@@ -38,11 +38,9 @@ class Answer(NamedTuple):
 def problem_answer(error: Exception, log: FilteringBoundLogger) -> Answer:
     """The response that `error` is told with; what is our own fault is logged, not told."""
     known = known_error(error)
-    if known is None:
+    if known is None or known.http_status == HTTPStatus.INTERNAL_SERVER_ERROR:
         log.error("request.failed", exc_info=error)
         known = HermesError("the request could not be served; the log of this api says why")
-    elif known.http_status == HTTPStatus.INTERNAL_SERVER_ERROR:
-        log.error("request.failed", reason=known.detail, exc_info=error)
     status = _foreign_status(error) or known.http_status
     headers: Headers = [(b"content-type", CONTENT_TYPE), (b"cache-control", b"no-store")]
     if isinstance(known, Unavailable):

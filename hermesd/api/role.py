@@ -36,6 +36,7 @@ from hermesd.api.timers import DueTimer
 from hermesd.core.job import Job
 from hermesd.core.jobtype import JobType
 from hermesd.http.server import serve
+from hermesd.observe.lag import sample_lag
 from hermesd.observe.metrics import CommitStats
 from hermesd.ports import ControlService, TypeCatalogue
 from hermesd.signal import Signal
@@ -97,6 +98,7 @@ class ApiAgents:
             cancelled=self.ledger.cancelled,
             cancel_requested=self._cancel_requested,
             queued=self.ledger.queued,
+            purged=self.ledger.purged,
         )
         self.operator = Operator(state.jobs, state.reader, state.ring, aftermath)
 
@@ -165,6 +167,8 @@ async def run_api(
             agents.fleet_line.run,
         ):
             services.start_soon(agent)
+        services.start_soon(sample_lag, state.metrics.loop_lag)
+        services.start_soon(_close_streams, state, stop_intake)
         async with parts.open_control(agents.control) as control:
             async with trio.open_nursery() as intake:
                 await intake.start(
@@ -175,6 +179,12 @@ async def run_api(
             with trio.move_on_after(state.config.drain.report_seconds):
                 await agents.lines.flushed()
         services.cancel_scope.cancel()
+
+
+async def _close_streams(state: ApiState, stop_intake: trio.Event) -> None:
+    """Event streams never end by themselves, and would use up the drain's time."""
+    await stop_intake.wait()
+    state.ring.close()
 
 
 async def _serve_http(

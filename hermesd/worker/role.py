@@ -17,6 +17,7 @@ from hermesd.core.fleet import Deregistration
 from hermesd.core.job import ErrorInfo, Kind
 from hermesd.core.outcome import Outcome, OutcomeKind
 from hermesd.http.server import serve
+from hermesd.observe.lag import sample_lag
 from hermesd.worker.app import WorkerApp
 from hermesd.worker.execute import Executor
 from hermesd.worker.leases import Running
@@ -28,7 +29,6 @@ from hermesd.worker.state import WorkerState
 
 # Between the interrupt of a handler and its end; threads that take longer are given up.
 ENDING_SECONDS = 1.0
-LAG_SAMPLE_SECONDS = 0.5
 GONE_SECONDS = 1.0
 
 
@@ -73,7 +73,7 @@ async def run_worker(
                 _serve_http, state, WorkerApp(state, receiver), listeners, port_closed
             )
             services.start_soon(reporter.run)
-            services.start_soon(_sample_lag, state)
+            services.start_soon(sample_lag, state.lagged)
             services.start_soon(_watch_threads, state)
             for link in links:
                 services.start_soon(link.run)
@@ -157,15 +157,6 @@ async def _serve_http(
         log=state.log,
         task_status=task_status,
     )
-
-
-async def _sample_lag(state: WorkerState) -> None:
-    """Measure how late the loop runs a timer."""
-    while True:
-        before = trio.current_time()
-        await trio.sleep(LAG_SAMPLE_SECONDS)
-        state.loop_lag_seconds = max(trio.current_time() - before - LAG_SAMPLE_SECONDS, 0.0)
-        state.metrics.loop_lag(state.loop_lag_seconds)
 
 
 async def _watch_threads(state: WorkerState) -> None:

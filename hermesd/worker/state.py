@@ -61,6 +61,11 @@ class WorkerState:
     drain_asked: Signal = field(default_factory=Signal)
     beats: dict[str, Signal] = field(default_factory=dict)  # by endpoint: heartbeat now
 
+    def lagged(self, seconds: float) -> None:
+        """The event loop ran a timer so late."""
+        self.loop_lag_seconds = seconds
+        self.metrics.loop_lag(seconds)
+
     def beat_now(self) -> None:
         """Heartbeat to every api at once."""
         for signal in self.beats.values():

@@ -21,6 +21,7 @@ class Notes:
         self.cancelled: list[tuple[Job, Job]] = []
         self.requested: list[Job] = []
         self.queued: list[tuple[int, State, EventKind]] = []
+        self.purged: list[int] = []
 
     def aftermath(self) -> Aftermath:
         """Hooks that write it down."""
@@ -28,6 +29,7 @@ class Notes:
             cancelled=lambda before, now: self.cancelled.append((before, now)),
             cancel_requested=self.requested.append,
             queued=lambda jobs, source, kind: self.queued.append((len(jobs), source, kind)),
+            purged=self.purged.append,
         )
 
 
@@ -117,3 +119,11 @@ async def test_orders_that_cannot_be_carried_out_raise(world: Any) -> None:
     await acting.cancel(job_id)
     with pytest.raises(IllegalMove):
         await acting.cancel(job_id)
+
+
+async def test_whoever_counts_jobs_is_told_of_a_purge(world: Any) -> None:
+    """The number of jobs that are gone is told after each chunk."""
+    notes = Notes()
+    await dead(world, 3)
+    assert await operator(world, notes).purge(Selection()) == (3, 3)
+    assert notes.purged == [3]

@@ -111,7 +111,7 @@ async def test_errors_of_the_store_keep_their_meaning(
 async def test_a_defect_is_logged_and_answered(
     world: Any, logged: LogCapture, error: Exception
 ) -> None:
-    """500 on every kind of route, with the reason in the log."""
+    """500 on every kind of route; the reason is in the log and not in the answer."""
     async with client(world, submitter=Failing(error), reader=Failing(error)) as calling:
         for answer in (
             await calling.post("/jobs", json={"type": "any"}),
@@ -119,9 +119,7 @@ async def test_a_defect_is_logged_and_answered(
         ):
             assert answer.status_code == 500
             assert answer.headers["content-type"] == "application/problem+json"
-            assert "ValueError" not in answer.text
-            if isinstance(error, ValueError):
-                assert "secret" not in answer.text
+            assert "secret" not in answer.text
     assert [entry["event"] for entry in logged.entries] == ["request.failed"] * 2
 
 

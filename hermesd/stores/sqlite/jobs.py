@@ -51,8 +51,11 @@ class Writes:
         """One answer an item, errors among them."""
         if not items:
             return []
-        at = whole(self._clock.utc())
-        return await self._group.do(verb, items, at, rows=rows, whole=whole_call)
+        return await self._group.do(verb, items, self.now(), rows=rows, whole=whole_call)
+
+    def now(self) -> float:
+        """The store's time, in UTC seconds to the microsecond."""
+        return whole(self._clock.utc())
 
 
 class SqliteJobs:
@@ -98,8 +101,9 @@ class SqliteJobs:
         return [Verdict.RETRY if isinstance(one, Exception) else one for one in answers]
 
     async def release_due(self, limit: int) -> Sequence[Job]:
-        """Jobs that are queued now; an idle store is asked by a read, which costs no commit."""
-        if await self._reads.run(listing.next_due) is None:
+        """Jobs that are queued now; a read looks first whether any is due: it costs no commit."""
+        earliest = await self._reads.run(listing.next_due)
+        if earliest is None or earliest > self._writes.now():
             return ()
         return await self._release(Verb.RELEASE_DUE, limit)
 
