@@ -35,10 +35,9 @@ class Acceptances:
             if not self._open:
                 self._all.set()
 
-    async def settle(self, seconds: float) -> None:
-        """Wait until all words are in, at most so long."""
-        with trio.move_on_after(seconds):
-            await self._all.wait()
+    async def all_in(self) -> None:
+        """Return when all words are in; the caller bounds the wait."""
+        await self._all.wait()
 
     def accepted_by(self, index: int) -> str | None:
         """The worker that has the job, None where none is known to."""

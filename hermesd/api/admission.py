@@ -14,14 +14,12 @@ from hermesd.core.errors import (
     HermesError,
     InvalidBatch,
     InvalidValue,
-    QueueFull,
     TooLarge,
     UnknownQueue,
 )
 from hermesd.core.job import DEFAULT_PRIORITY, DEFAULT_QUEUE, Job, priority_of
 from hermesd.core.jobtype import JobType, TypeDefaults, check_type_name
 from hermesd.core.records import IdempotencyKey
-from hermesd.core.tally import Tally
 
 MAX_KEY_LENGTH = 256
 MAX_BATCH_ERRORS = 100
@@ -46,12 +44,11 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class Admission:
-    """Checks requests against catalogue, configuration and depth; nothing here does I/O."""
+    """Checks requests against catalogue and configuration; nothing here does I/O."""
 
-    def __init__(self, config: Config, catalogue: Catalogue, tally: Tally):
+    def __init__(self, config: Config, catalogue: Catalogue):
         self._config = config
         self._catalogue = catalogue
-        self._tally = tally
 
     def jobs(self, requests: Sequence[JobRequest], now: float) -> list[Job]:
         """The queued jobs that the requests ask for.
@@ -169,23 +166,6 @@ class Admission:
             key_hash=hashlib.sha256(key.encode()).hexdigest(),
             body_hash=hashlib.sha256(msgspec.json.encode(body)).hexdigest(),
             expires_at=now + self._config.jobs.idempotency_ttl_seconds,
-        )
-
-    def check_depth(self, jobs: Sequence[Job]) -> None:
-        """Raise QueueFull where these jobs would pass a depth limit."""
-        tally, config = self._tally, self._config
-        if tally.waiting_total + len(jobs) > config.api.max_waiting_jobs:
-            self._refuse_full("all queues", config.api.max_waiting_jobs, len(jobs))
-        for queue in {job.queue for job in jobs}:
-            most = config.queues[queue].max_waiting
-            added = sum(job.queue == queue for job in jobs)
-            if most and tally.waiting_in(queue) + added > most:
-                self._refuse_full(f"queue {queue}", most, added)
-
-    def _refuse_full(self, where: str, most: int, added: int) -> None:
-        raise QueueFull(
-            f"{where}: at most {most} jobs may wait, and {added} more would pass that",
-            retry_after_seconds=2,
         )
 
 

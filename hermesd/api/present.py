@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 
 import msgspec
 from msgspec import UNSET
@@ -26,6 +27,7 @@ from hermesd.core.job import ErrorInfo, Job
 from hermesd.core.records import EventRecord, KnownType
 
 
+@lru_cache(maxsize=64)  # a fresh job has one time in several fields
 def rfc3339(seconds: float) -> str:
     """UTC seconds as RFC 3339 with microseconds."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")[:-6] + "Z"

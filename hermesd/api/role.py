@@ -92,7 +92,7 @@ class ApiAgents:
         self.checker = InvariantChecker(state, self.lines)
         self.fleet_line = FleetLine(state)
         self.timer = DueTimer(state, self.ledger, due)
-        admission = Admission(state.config, self.catalogue, state.tally)
+        admission = Admission(state.config, self.catalogue)
         self.submitter = Submitter(state, admission, router, self.lines, self.ledger)
         aftermath = Aftermath(
             cancelled=self.ledger.cancelled,

@@ -10,6 +10,7 @@ import trio
 
 from hermesd.api.acceptance import Acceptances
 from hermesd.api.admission import Admission, JobRequest
+from hermesd.api.depth import Depth
 from hermesd.api.ledger import Ledger
 from hermesd.api.lines import Lines
 from hermesd.api.route import Reservation, Router
@@ -45,6 +46,8 @@ class Submitter:
         lines: Lines,
         ledger: Ledger,
     ):
+        self._depth = Depth(state.config, state.tally)
+        self._wait_seconds = state.config.api.dispatch_wait_seconds
         self._state = state
         self._admission = admission
         self._router = router
@@ -65,42 +68,57 @@ class Submitter:
         now = self._state.clock.utc()
         jobs = self._admission.jobs(requests, now)
         keys = tuple(self._admission.key(r, principal, now) for r in requests)
-        self._admission.check_depth(jobs)
         self._pending += 1
         try:
             # The commit and the hand-over to the dispatcher belong together, whatever becomes of
             # the client's connection meanwhile; the store bounds the wait.
-            with trio.CancelScope(shield=True):
+            with trio.CancelScope(shield=True) as scope:
                 submitted, notes, wait = await self._commit(jobs, keys, now)
+                if wait is not None:
+                    scope.shield = False
+                    scope.deadline = trio.current_time() + self._wait_seconds
+                    await wait.all_in()
         finally:
             self._pending -= 1
-        if wait is not None:
-            await wait.settle(self._state.config.api.dispatch_wait_seconds)
         return [self._answer(s, notes[i], wait, i) for i, s in enumerate(submitted)]
 
     async def _commit(
         self, jobs: Sequence[Job], keys: tuple[IdempotencyKey | None, ...], now: float
     ) -> tuple[Sequence[Submitted], list[str], Acceptances | None]:
-        reservations = [self._router.place_new(job) for job in jobs]
+        slots = [self._router.place_new(job) for job in jobs]
+        waiting = [job for job, slot in zip(jobs, slots, strict=True) if slot is None]
         notes = [
-            "" if slot else self._router.explain(job)
-            for job, slot in zip(jobs, reservations, strict=True)
+            "" if slot else self._router.explain(job) for job, slot in zip(jobs, slots, strict=True)
         ]
         routed = tuple(
             self._router.as_running(job, slot.view, now) if slot else job
-            for job, slot in zip(jobs, reservations, strict=True)
+            for job, slot in zip(jobs, slots, strict=True)
         )
         try:
-            submitted = await self._state.jobs.insert(Submission(jobs=routed, keys=keys))
-        except OutcomeUnknown:
-            self._lines.adopt_later([job.id for job in routed])
-            _cancel(reservations)
-            raise
+            self._depth.take(waiting)
         except BaseException:
-            _cancel(reservations)
+            _cancel(slots)
             raise
+        try:
+            submitted = await self._state.jobs.insert(Submission(jobs=routed, keys=keys))
+        except BaseException as error:
+            if isinstance(error, OutcomeUnknown):
+                self._lines.adopt_later([job.id for job in routed])
+            _cancel(slots)
+            raise
+        finally:
+            self._depth.settle(waiting)
+        return submitted, notes, self._hand_over(submitted, slots, notes)
+
+    def _hand_over(
+        self,
+        submitted: Sequence[Submitted],
+        slots: Sequence[Reservation | None],
+        notes: Sequence[str],
+    ) -> Acceptances | None:
+        """Tell the ledger and the dispatchers what is committed; whose words to wait for."""
         wait = Acceptances()
-        for index, (entry, slot) in enumerate(zip(submitted, reservations, strict=True)):
+        for index, (entry, slot) in enumerate(zip(submitted, slots, strict=True)):
             if entry.repeated:
                 if slot:
                     slot.cancel()
@@ -109,7 +127,7 @@ class Submitter:
             if slot:
                 held = self._router.commit(slot, entry.job)
                 self._lines.send(slot.view, held, wait.expect(index))
-        return submitted, notes, wait if wait.expected else None
+        return wait if wait.expected else None
 
     def _answer(
         self, entry: Submitted, note: str, wait: Acceptances | None, index: int

@@ -63,7 +63,8 @@ def run(
     75: the worker recycles itself and wants to be started again; 78: the configuration or, under
     `plugins.strict`, a plugin is at fault; 69: a port or the store cannot be had.
     """
-    log = configure_logging(config.log.level, config.log.format, sys.stderr)
+    # Bound at once: an unbound logger is a proxy that makes itself anew at every line.
+    log = configure_logging(config.log.level, config.log.format, sys.stderr).bind()
     plugins = config.plugins
     catalogue = load_plugins(
         enabled=plugins.enabled or None,
