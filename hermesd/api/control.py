@@ -11,10 +11,12 @@ from hermesd.api.catalogue import Catalogue
 from hermesd.api.dispatch import DispatchHooks
 from hermesd.api.ledger import Ledger
 from hermesd.api.lines import Lines
+from hermesd.api.path import host_and_port
 from hermesd.api.reap import Reaper, adopt
 from hermesd.api.record import Recorder
 from hermesd.api.state import ApiState
 from hermesd.core.breaker import Breaker
+from hermesd.core.errors import OutcomeUnknown, Unavailable
 from hermesd.core.events import EventKind
 from hermesd.core.fleet import (
     Deregistration,
@@ -27,7 +29,7 @@ from hermesd.core.fleet import (
 )
 from hermesd.core.job import Job, Token
 from hermesd.core.records import Claim, ClaimAnswer, ClaimVerdict, Report, ReportAnswer
-from hermesd.core.registry import WorkerView
+from hermesd.core.registry import Held, WorkerView
 from hermesd.core.states import State
 from hermesd.signal import Signal
 
@@ -54,18 +56,17 @@ class Control:
         self._recorder = recorder
         self._ledger = ledger
         self._work = work
-        self._earlier: dict[str, list[Job]] = {}
-
-    def remember(self, jobs: Sequence[Job]) -> None:
-        """Running jobs that an earlier life of this api gave out, until their workers register."""
-        for job in jobs:
-            self._earlier.setdefault(job.incarnation or "", []).append(job)
 
     async def register(self, registration: Registration) -> RegistrationAnswer:
-        """See ports.ControlLink."""
+        """See ports.ControlLink; raises InvalidValue for an address that cannot be dialled."""
+        host_and_port(registration.address)
+        incarnation = registration.incarnation
+        before = self._state.registry.get(incarnation)
+        if before is not None:
+            self._hear(before)
         living = await self._state.fleet.register(
             Incarnation(
-                incarnation=registration.incarnation,
+                incarnation=incarnation,
                 worker_id=registration.worker_id,
                 address=registration.address,
                 machine=registration.machine,
@@ -74,8 +75,13 @@ class Control:
         if not living:
             return self._answer(registration.held, fenced=True)
         await self._catalogue.learn(registration.types, registration.worker_id)
-        invalid = await self._take_over(registration)
-        return self._answer(invalid, fenced=False)
+        ids = {*(token.job_id for token in registration.held), *self._reaper.earlier(incarnation)}
+        rows = await self._state.reader.get_many(sorted(ids)) if ids else ()
+        view = self._state.registry.get(incarnation)
+        if (before is not None and view is not before) or (view is not None and view.condemned):
+            # It is being evicted, or was meanwhile: its fence is, or will be, for good.
+            return self._answer(registration.held, fenced=True)
+        return self._answer(self._take_over(registration, rows), fenced=False)
 
     async def heartbeat(self, heartbeat: Heartbeat) -> HeartbeatAnswer:
         """See ports.ControlLink."""
@@ -95,10 +101,7 @@ class Control:
             dispatcher.fenced(heartbeat.fenced_batch, frozenset(heartbeat.held))
         unlisted = view.unlisted(heartbeat)
         if unlisted:
-            self._state.log.warning(
-                "leases not listed", worker_id=view.worker_id, jobs=len(unlisted)
-            )
-            await self._reaper.release_unlisted(view, unlisted)
+            await self._release(view, unlisted)
         self._work.set()
         return HeartbeatAnswer(
             cancels=view.cancels(heartbeat),
@@ -111,6 +114,7 @@ class Control:
         view = self._state.registry.get(deregistration.incarnation)
         if view is None:
             await self._state.fleet.fence(deregistration.incarnation, silent_for_seconds=None)
+            self._reaper.forget_earlier(deregistration.incarnation)
             return
         self._state.ring.publish(
             EventKind.DEREGISTERED, worker_id=view.worker_id, message=deregistration.reason
@@ -123,11 +127,12 @@ class Control:
         known = view is not None and report.api_boot == self._state.boot
         if view is not None:
             self._hear(view)
-        verdicts = await self._recorder.record(view, report.outcomes)
         if view is not None and known:
+            # A slot is free when the handler has ended, not when its outcome is committed.
             view.apply_view(report.view)
             if self._state.tally.waiting_total:
                 self._work.set()
+        verdicts = await self._recorder.record(view, report.outcomes)
         return ReportAnswer(verdicts=verdicts, register_again=not known)
 
     async def claim(self, claim: Claim) -> ClaimAnswer:
@@ -143,7 +148,7 @@ class Control:
         if answer.job is not None and before is not None and before.lease < answer.job.lease:
             self._ledger.assigned(before, answer.job)
         if answer.job is not None and view is not None and answer.job.id not in view.held:
-            adopt(self._state, view, answer.job, view.heartbeat_number)
+            adopt(self._state, view, answer.job, view.heartbeat_number, begun=True)
         return answer
 
     def pokes(self, incarnation: str) -> AbstractAsyncContextManager[AsyncIterator[None]]:
@@ -162,11 +167,18 @@ class Control:
     def _hear(self, view: WorkerView) -> None:
         view.heard(self._state.clock.monotonic(), self._state.clock.utc())
 
-    async def _take_over(self, registration: Registration) -> tuple[Token, ...]:
+    async def _release(self, view: WorkerView, unlisted: Sequence[Held]) -> None:
+        """Queue what a worker should have and has not; a later heartbeat does it if this cannot."""
+        self._state.log.warning("leases not listed", worker_id=view.worker_id, jobs=len(unlisted))
+        try:
+            await self._reaper.release_unlisted(view, unlisted)
+        except (Unavailable, OutcomeUnknown) as error:
+            self._state.log.warning("cannot release yet", why=error.detail)
+
+    def _take_over(self, registration: Registration, jobs: Sequence[Job]) -> tuple[Token, ...]:
         """Enter the worker into the registry; the held leases that are valid no longer."""
         incarnation = registration.incarnation
-        ids = [token.job_id for token in registration.held]
-        rows = {job.id: job for job in await self._state.reader.get_many(ids)} if ids else {}
+        rows = {job.id: job for job in jobs}
         view = self._state.registry.get(incarnation)
         if view is None:
             view = self._new_view(registration)
@@ -174,18 +186,20 @@ class Control:
             view.renew(registration)
             self._state.registry.add(view)
             self._hear(view)
-        invalid = []
-        for token in registration.held:
-            job = rows.get(token.job_id)
-            if job is None or not _is_theirs(job, token, incarnation):
-                invalid.append(token)
-            elif job.id not in view.held:
-                adopt(self._state, view, job, 0)
-        for job in self._earlier.pop(incarnation, []):
-            # Unless its outcome came in meanwhile; the next heartbeat releases what is not there.
-            if job.id not in view.held and job.id not in rows:
-                adopt(self._state, view, job, 0)
-        return tuple(invalid)
+        self._reaper.forget_earlier(incarnation)
+        listed = set(registration.held)
+        for job in rows.values():
+            held = view.held.get(job.id)
+            if _is_with(job, incarnation) and (held is None or held.job.lease < job.lease):
+                # The next heartbeat releases what is not there.
+                adopt(self._state, view, job, 0, begun=job.token in listed)
+        return tuple(
+            token
+            for token in registration.held
+            if (row := rows.get(token.job_id)) is None
+            or row.token != token
+            or not _is_with(row, incarnation)
+        )
 
     def _new_view(self, registration: Registration) -> WorkerView:
         liveness = self._state.config.liveness
@@ -225,7 +239,5 @@ class Control:
         )
 
 
-def _is_theirs(job: Job, token: Token, incarnation: str) -> bool:
-    return (
-        job.state is State.RUNNING and job.lease == token.lease and job.incarnation == incarnation
-    )
+def _is_with(job: Job, incarnation: str) -> bool:
+    return job.state is State.RUNNING and job.incarnation == incarnation

@@ -115,8 +115,8 @@ class Dispatcher:
                 if not self.view.breaker.closed:
                     await self._give_up_outbox()
                     await self._probe()
-                elif self._outbox:
-                    await self._send(self._next_batch())
+                elif batch := self._next_batch():
+                    await self._send(batch)
                 else:
                     self._idle.set()
                     await self._wake.wait()
@@ -125,14 +125,20 @@ class Dispatcher:
                 await self._path.aclose()
 
     def _next_batch(self) -> list[Sending]:
-        size = 0
+        """The first of the outbox, less what was settled or taken over while it waited there."""
+        size = taken = 0
         batch: list[Sending] = []
         for sending in self._outbox:
-            size += len(sending.held.job.payload) + ITEM_OVERHEAD_BYTES
-            if batch and (size > MAX_BATCH_BYTES or len(batch) >= MAX_BATCH_JOBS):
-                break
-            batch.append(sending)
-        del self._outbox[: len(batch)]
+            held = sending.held
+            if self.view.held.get(held.job.id) is held:
+                size += len(held.job.payload) + ITEM_OVERHEAD_BYTES
+                if batch and (size > MAX_BATCH_BYTES or len(batch) >= MAX_BATCH_JOBS):
+                    break
+                batch.append(sending)
+            else:
+                self.view.free_unsent(held)
+            taken += 1
+        del self._outbox[:taken]
         return batch
 
     async def _send(self, batch: list[Sending]) -> None:
@@ -147,19 +153,22 @@ class Dispatcher:
                 jobs=tuple(item_of(sending.held.job) for sending in batch),
             )
         )
-        tried = await self._offer(body)
+        tried = await self._offer(number, len(batch), body)
         if tried.answer is not None:
             await self._answered(batch, tried.answer)
-        elif tried.fate is Fate.NOT_TAKEN:
+        elif tried.fate in (Fate.NOT_TAKEN, Fate.ANOTHER):
             self.view.forget_batch(number)
-            await self._hooks.refused(self.view, batch, tried.reason)
+            await self._refused(batch, tried.reason)
         else:
             await self._resolve(number, body, batch, tried)
 
-    async def _offer(self, body: bytes) -> Try:
+    async def _offer(self, number: int, jobs: int, body: bytes) -> Try:
         """One try, with what it says of the path (not of the batch) taken in."""
         started = self._clock.monotonic()
         tried = await self._path.dispatch(body, self._terms.answer_seconds)
+        answer = tried.answer
+        if answer is not None and (answer.number, len(answer.items)) != (number, jobs):
+            tried = Try(Fate.UNKNOWN, reason="the answer is not about this batch")
         if tried.answer is not None:
             if not self.view.breaker.closed:
                 self._close_breaker()
@@ -183,9 +192,10 @@ class Dispatcher:
         self.view.breaker.probe_at = self._clock.monotonic()
         self._hooks.poke(self.view)
         while self._listed is None:
+            await self._give_up_outbox()
             if await self._wake.wait(self.view.breaker.probe_at - self._clock.monotonic()):
                 continue
-            tried = await self._offer(body)
+            tried = await self._offer(number, len(batch), body)
             if tried.answer is not None:
                 self.view.fence_batch = 0
                 return await self._answered(batch, tried.answer)
@@ -193,8 +203,14 @@ class Dispatcher:
         self.view.forget_batch(number)
         missing = [s for s in batch if not self._is_held(s, self._listed)]
         if missing:
-            await self._hooks.refused(self.view, missing, "the worker never got it")
+            await self._refused(missing, "the worker never got it")
         return None
+
+    async def _refused(self, sendings: Sequence[Sending], reason: str) -> None:
+        """The worker surely did not begin these, whatever becomes of it."""
+        for sending in sendings:
+            sending.held.batch = 0
+        await self._hooks.refused(self.view, sendings, reason)
 
     def _is_held(self, sending: Sending, listed: frozenset[Token]) -> bool:
         """Whether a job of a fenced batch is with the worker, or was and has been settled."""
@@ -206,18 +222,21 @@ class Dispatcher:
     async def _answered(self, batch: list[Sending], answer: DispatchAnswer) -> None:
         self.view.apply_view(answer.view)
         refused: list[Sending] = []
-        word = Acceptance.ACCEPTED
+        words: set[str] = set()
         for sending, word in zip(batch, answer.items, strict=True):
             if word is Acceptance.ACCEPTED:
                 self._accepted(sending, answer.heartbeat)
                 continue
             refused.append(sending)
+            words.add(word)
             if word is Acceptance.DRAINING:
                 self.view.draining = True
             elif word is Acceptance.UNKNOWN_TYPE:
                 self.view.kinds.pop(sending.held.job.type, None)
+            else:
+                self.view.exhausted(sending.held.kind)
         if refused:
-            await self._hooks.refused(self.view, refused, f"the worker says: {word}")
+            await self._refused(refused, f"the worker says: {', '.join(sorted(words))}")
 
     def _accepted(self, sending: Sending, number: int) -> None:
         sending.held.accepted_number = number
@@ -230,10 +249,11 @@ class Dispatcher:
             for sending in outbox:
                 self.view.free_unsent(sending.held)
             await self._hooks.refused(self.view, outbox, self.view.breaker.reason)
-        self._idle.set()
 
     async def _probe(self) -> None:
         """Wait for the next probe's time, then ask who is there."""
+        if not self._outbox:
+            self._idle.set()
         breaker = self.view.breaker
         if await self._wake.wait(breaker.probe_at - self._clock.monotonic()):
             return
@@ -263,6 +283,8 @@ class Dispatcher:
         first = self._first_refusal
         if first is None or self.view.last_message > first:
             self._first_refusal = now
+            again = now + self._terms.refusal_seconds
+            self.view.breaker.probe_at = min(self.view.breaker.probe_at, again)
         elif now - first >= self._terms.refusal_seconds * 0.9 and not self.stream_open:
             self._hooks.dead(self.view, "its control stream is closed and its address refuses")
 

@@ -11,9 +11,9 @@ from hermesd.api.ledger import Ledger
 from hermesd.api.lines import Lines
 from hermesd.api.route import Reservation, Router
 from hermesd.api.state import ApiState
-from hermesd.core.errors import OutcomeUnknown, StoreUnavailable
+from hermesd.core.errors import OutcomeUnknown, Unavailable
 from hermesd.core.job import Rung
-from hermesd.core.outcome import Settlement, lost
+from hermesd.core.outcome import Settlement, handed_back
 from hermesd.core.records import Assignment, Verdict
 from hermesd.core.registry import WorkerView
 from hermesd.core.states import Move
@@ -31,14 +31,19 @@ class Elsewhere:
         self._ledger = ledger
 
     async def give(self, view: WorkerView, sendings: Sequence[Sending], reason: str) -> None:
-        """Take the jobs from `view` and give each to another worker, or let it wait."""
-        while True:
-            mine = [s for s in sendings if view.held.get(s.held.job.id) is s.held]
+        """Take the jobs from `view` and give each to another worker, or let it wait.
+
+        Cancelled, as by the eviction of the worker, it leaves every job either given on or with
+        `view`.
+        """
+        while mine := _still_held(view, sendings):
             try:
-                await self._give(view, mine, reason)
-                return
-            except (StoreUnavailable, OutcomeUnknown) as error:
+                # As in a submit: what is committed must be sent, whatever becomes of this task.
+                with trio.CancelScope(shield=True):
+                    await self._give(view, mine, reason)
+            except (Unavailable, OutcomeUnknown) as error:
                 self._state.log.warning("cannot give jobs on yet", jobs=len(mine), why=error.detail)
+            if _still_held(view, mine):
                 await trio.sleep(RETRY_SECONDS)
 
     async def _give(self, view: WorkerView, sendings: Sequence[Sending], reason: str) -> None:
@@ -51,13 +56,8 @@ class Elsewhere:
             if slot:
                 moving.append((sending, slot))
             else:
-                waiting.append((sending, lost(job, now, proven_dead=False)))
-        try:
-            await self._reassign(view, moving, now)
-        finally:
-            for sending, slot in moving:
-                if view.held.get(sending.held.job.id) is sending.held:
-                    slot.cancel()
+                waiting.append((sending, handed_back(job, now)))
+        await self._reassign(view, moving, now)
         await self._release(view, waiting, reason)
 
     async def _reassign(
@@ -77,7 +77,14 @@ class Elsewhere:
             )
             for sending, slot in moving
         ]
-        jobs = await self._state.jobs.assign(assignments)
+        try:
+            jobs = await self._state.jobs.assign(assignments)
+        except BaseException:
+            for _, slot in moving:
+                slot.cancel()
+            # Of unknown fate: where it was committed, the reaper finds that nobody sent it.
+            self._lines.adopt_later([sending.held.job.id for sending, _ in moving])
+            raise
         for (sending, slot), job in zip(moving, jobs, strict=True):
             before = sending.held.job
             view.drop(before.id, before.lease)
@@ -95,9 +102,16 @@ class Elsewhere:
             return
         verdicts = await self._state.jobs.settle([settlement for _, settlement in waiting])
         for (sending, settlement), verdict in zip(waiting, verdicts, strict=True):
+            if verdict is Verdict.RETRY:
+                continue
             job = sending.held.job
             view.drop(job.id, job.lease)
             if verdict is Verdict.RECORDED:
                 self._ledger.settled(job, settlement)
             if sending.waiter:
                 sending.waiter.queued(f"queued: {reason}")
+
+
+def _still_held(view: WorkerView, sendings: Sequence[Sending]) -> list[Sending]:
+    """Those that nobody has settled or taken over meanwhile."""
+    return [s for s in sendings if view.held.get(s.held.job.id) is s.held]

@@ -18,7 +18,9 @@ from hermesd.signal import Signal
 MAX_ROUND = 1000
 LOOK_AGAIN_SECONDS = 5.0
 RETRY_SECONDS = 0.5
-RECONCILE_SECONDS = 10.0
+# How soon the counts are compared with the store: when they look wrong, and in any case.
+SUSPECT_SECONDS = 10.0
+RECONCILE_SECONDS = 60.0
 
 
 class Feeder:
@@ -30,7 +32,7 @@ class Feeder:
         self._lines = lines
         self._ledger = ledger
         self._work = work
-        self._reconciled_at = float("-inf")
+        self._reconciled_at = state.clock.monotonic()
 
     async def run(self) -> None:
         """Work whenever a job is queued, a slot freed or a worker found; else look now and then."""
@@ -46,16 +48,24 @@ class Feeder:
 
     async def run_once(self) -> int:
         """One round: how many jobs were given to workers."""
+        await self._reconcile(RECONCILE_SECONDS)
         pairs = tuple(pair for pair in self._state.tally.pairs() if self._room(*pair))
         if not pairs:
             return 0
         limit = min(self._free(), MAX_ROUND)
         jobs = await self._state.queue.take(Waiting(pairs=pairs, limit=limit))
         if not jobs:
-            await self._reconcile()
+            await self._reconcile(SUSPECT_SECONDS)
             return 0
-        placed = [(job, slot) for job in jobs if (slot := self._router.place(job))]
+        placed = self._place(jobs)
+        if not placed and len(jobs) == limit:
+            # The first ones may have to wait (as suspects do) where others need not.
+            jobs = await self._state.queue.take(Waiting(pairs=pairs, limit=MAX_ROUND))
+            placed = self._place(jobs)
         return await self._assign(placed)
+
+    def _place(self, jobs: Sequence[Job]) -> list[tuple[Job, Reservation]]:
+        return [(job, slot) for job in jobs if (slot := self._router.place(job))]
 
     async def _assign(self, placed: Sequence[tuple[Job, Reservation]]) -> int:
         if not placed:
@@ -102,10 +112,18 @@ class Feeder:
     def _free(self) -> int:
         return sum(sum(v.free_slots().values()) for v in self._state.registry if v.routable)
 
-    async def _reconcile(self) -> None:
-        """The counts say that jobs wait, the store says not: set the counts right."""
-        now = self._state.clock.monotonic()
-        if now - self._reconciled_at < RECONCILE_SECONDS:
+    async def _reconcile(self, seconds: float) -> None:
+        """Set the counts right by the store, unless that was done in the last `seconds`.
+
+        A job that waits in the store and is not counted would wait for ever.
+        """
+        now, tally = self._state.clock.monotonic(), self._state.tally
+        if now - self._reconciled_at < seconds:
             return
         self._reconciled_at = now
-        self._state.tally.reset(await self._state.reader.counts())
+        before = tally.waiting_changes
+        counts = await self._state.reader.counts()
+        if tally.waiting_changes == before:
+            tally.reset(counts)
+        else:
+            tally.amend(counts)

@@ -21,6 +21,7 @@ class Line:
         self.dispatcher = dispatcher
         self.scope = trio.CancelScope()
         self.poke = Signal()
+        self.streams = 0  # a worker that lost its stream may open the next before the end is seen
 
 
 class Lines:
@@ -98,12 +99,14 @@ class Lines:
         if line is None:
             yield _nothing()
             return
+        line.streams += 1
         line.dispatcher.stream_open = True
         try:
             yield _items(line.poke)
         finally:
-            line.dispatcher.stream_open = False
-            if self._lines.get(incarnation) is line:
+            line.streams -= 1
+            line.dispatcher.stream_open = line.streams > 0
+            if not line.streams and self._lines.get(incarnation) is line:
                 closed(incarnation)
 
     async def _run(self, line: Line) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from enum import Enum
+from urllib.parse import quote
 
 import msgspec
 
+from hermesd.core.errors import InvalidValue
 from hermesd.core.fleet import DispatchAnswer, DispatchBatch, ProbeAnswer
 from hermesd.http.client import HttpConnection
 from hermesd.http.errors import ConnectFailed, ConnectRefused, Unanswered
@@ -35,9 +37,8 @@ class DispatchPath:
     """Speaks POST /dispatch and GET /probe over one keep-alive connection; one call at a time."""
 
     def __init__(self, address: str, incarnation: str):
-        host, _, port = address.rpartition(":")
         self._incarnation = incarnation
-        self._connection = HttpConnection(host.strip("[]"), int(port))
+        self._connection = HttpConnection(*host_and_port(address))
         self._encoder = msgspec.json.Encoder()
         self._answers = msgspec.json.Decoder(DispatchAnswer)
         self._probes = msgspec.json.Decoder(ProbeAnswer)
@@ -59,11 +60,13 @@ class DispatchPath:
                 return self._refusal(content)
         except msgspec.MsgspecError as error:
             return Try(Fate.UNKNOWN, reason=f"unreadable answer: {error}")
-        return Try(Fate.UNKNOWN, reason=f"status {status}")
+        # Any other refusal is not of this batch but of the request: a limit, or no worker's answer.
+        fate = Fate.NOT_TAKEN if 400 <= status < 500 else Fate.UNKNOWN
+        return Try(fate, reason=f"status {status}")
 
     async def probe(self, seconds: float) -> Try:
         """Ask who answers at the address."""
-        target = f"/probe?incarnation={self._incarnation}"
+        target = f"/probe?incarnation={quote(self._incarnation, safe='')}"
         answered = await self._request("GET", target, b"", seconds)
         if isinstance(answered, Try):
             return answered
@@ -86,7 +89,7 @@ class DispatchPath:
             response = await self._connection.request(method, target, body, _JSON, seconds)
         except ConnectRefused as error:
             return Try(Fate.NOT_TAKEN, reason=str(error), refused=True)
-        except ConnectFailed as error:
+        except (ConnectFailed, ValueError) as error:  # ValueError: a name that no resolver takes
             return Try(Fate.NOT_TAKEN, reason=str(error))
         except Unanswered as error:
             return Try(Fate.UNKNOWN, reason=str(error))
@@ -98,3 +101,12 @@ class DispatchPath:
         if found.incarnation != self._incarnation:
             return Try(Fate.ANOTHER, reason=f"incarnation {found.incarnation} answers there")
         return Try(Fate.NOT_TAKEN, reason="the worker refused the batch")
+
+
+def host_and_port(address: str) -> tuple[str, int]:
+    """A worker's dispatch address taken apart; raises InvalidValue where nobody could dial it."""
+    host, _, port = address.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not (host and host.isascii() and port.isascii() and port.isdigit() and int(port) < 65536):
+        raise InvalidValue(f"{address[:80]!r} is no dispatch address: host:port in ASCII")
+    return host, int(port)

@@ -41,10 +41,25 @@ class Reaper:
         self._heard: set[str] = set()
         # Living in the store but not registered here: their silence in seconds.
         self._absent: dict[str, float] = {}
+        # Jobs that an earlier life of this api gave out, by incarnations that are absent still.
+        self._earlier: dict[str, list[str]] = {}
 
     def heard(self, incarnation: str) -> None:
         """A heartbeat has come; the store is told at the next tick."""
         self._heard.add(incarnation)
+
+    def remember(self, jobs: Sequence[Job]) -> None:
+        """Running jobs that an earlier life of this api gave out, until their workers register."""
+        for job in jobs:
+            self._earlier.setdefault(job.incarnation or "", []).append(job.id)
+
+    def earlier(self, incarnation: str) -> Sequence[str]:
+        """The ids of those that the incarnation was given."""
+        return self._earlier.get(incarnation, ())
+
+    def forget_earlier(self, incarnation: str) -> None:
+        """They are somebody else's business: the incarnation has registered, or left for good."""
+        self._earlier.pop(incarnation, None)
 
     async def run(self) -> None:
         """One tick a second, for ever; a store that is away delays the rescue."""
@@ -74,14 +89,11 @@ class Reaper:
 
     async def bury(self, view: WorkerView, cause: str, *, proven_dead: bool) -> None:
         """Fence an incarnation and give its jobs back; repeats until the store took it."""
-        if self._state.registry.get(view.incarnation) is not view:
-            return
-        view.condemned = True
-        self._lines.close(view.incarnation)
-        while True:
+        while self._state.registry.get(view.incarnation) is view:
+            view.condemned = True
+            self._lines.close(view.incarnation)
             try:
                 await self._bury(view, cause, proven_dead=proven_dead)
-                return
             except (Unavailable, OutcomeUnknown) as error:
                 self._state.log.warning("cannot fence yet", why=error.detail)
                 await trio.sleep(RETRY_SECONDS)
@@ -95,11 +107,13 @@ class Reaper:
         await self._give_back(view, [(held, False) for held in lost_leases])
 
     async def _bury(self, view: WorkerView, cause: str, *, proven_dead: bool) -> None:
-        await self._state.fleet.fence(view.incarnation, silent_for_seconds=None)
+        # Before the fence, since whoever sees that first releases all its jobs, and charges none.
         held = list(view.held.values())
-        self._state.registry.remove(view.incarnation)
         released = await self._give_back(view, [(h, proven_dead and h.batch > 0) for h in held])
-        released += await self._release_orphans()
+        await self._state.fleet.fence(view.incarnation, silent_for_seconds=None)
+        if self._state.registry.get(view.incarnation) is not view:
+            return
+        self._state.registry.remove(view.incarnation)
         self._state.ring.publish(EventKind.EVICTED, worker_id=view.worker_id, message=cause)
         self._state.log.warning(
             "worker evicted",
@@ -108,6 +122,7 @@ class Reaper:
             why=cause,
             released=released,
         )
+        await self._release_orphans()
 
     async def _give_back(self, view: WorkerView, leases: Sequence[tuple[Held, bool]]) -> int:
         if not leases:
@@ -122,6 +137,8 @@ class Reaper:
         verdicts = await self._state.jobs.settle(settlements)
         recorded = 0
         for job, settlement, verdict in zip(jobs, settlements, verdicts, strict=True):
+            if verdict is Verdict.RETRY:
+                continue  # it is held still, so that the next pass finds it again
             view.drop(job.id, job.lease)
             if verdict is Verdict.RECORDED:
                 recorded += 1
@@ -141,7 +158,11 @@ class Reaper:
         heard, self._heard = sorted(self._heard), set()
         if not heard:
             return
-        alive = await self._state.fleet.heard(heard)
+        try:
+            alive = await self._state.fleet.heard(heard)
+        except BaseException:
+            self._heard.update(heard)
+            raise
         for incarnation, living in zip(heard, alive, strict=True):
             view = self._state.registry.get(incarnation)
             if not living and view is not None:
@@ -162,6 +183,7 @@ class Reaper:
             if self._absent[incarnation] >= ttl:
                 del self._absent[incarnation]
                 if await self._state.fleet.fence(incarnation, silent_for_seconds=ttl):
+                    self.forget_earlier(incarnation)
                     self._state.log.warning("absent worker evicted", incarnation=incarnation)
                     await self._release_orphans()
 
@@ -197,20 +219,26 @@ class Reaper:
             raise
         for job in jobs:
             view = self._state.registry.get(job.incarnation or "")
-            if job.state is State.RUNNING and view is not None and job.id not in view.held:
-                adopt(self._state, view, job, view.heartbeat_number)
+            if job.state is not State.RUNNING or view is None:
+                continue
+            held = view.held.get(job.id)
+            if held is None or held.job.lease < job.lease:
+                adopt(self._state, view, job, view.heartbeat_number, begun=False)
+            elif held.job.lease == job.lease and job.cancel_requested:
+                held.job = job
+                self._lines.poke(view.incarnation)
 
 
-def adopt(state: ApiState, view: WorkerView, job: Job, number: int) -> None:
-    """Hold a running job's lease for `view`, which certainly has it at heartbeat `number`.
+def adopt(state: ApiState, view: WorkerView, job: Job, number: int, *, begun: bool) -> None:
+    """Hold a running job's lease for `view`, which lists it after heartbeat `number` if at all.
 
-    Its time limit counts from now: what it has run already under another life of an api is its
-    worker's to measure.
+    `begun`: the worker has it, so that its death is charged. The time limit counts from now: what
+    it has run already under another life of an api is its worker's to measure.
     """
     held = Held(job, view.kind_of(job.type) or "", float("inf"))
     held.deadline = (
         state.clock.monotonic() + job.timeout + state.config.worker.timeout_grace_seconds
     )
-    held.batch = view.batch_number
+    held.batch = max(view.batch_number, 1) if begun else 0
     held.accepted_number = number
-    view.adopt(held)
+    view.hold(held)

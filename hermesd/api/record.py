@@ -55,6 +55,8 @@ class Recorder:
         answered = await self._state.jobs.settle(settlements) if settlements else ()
         for index, settlement, verdict in zip(places, settlements, answered, strict=True):
             verdicts[index] = verdict
+            if verdict is Verdict.RETRY:
+                continue
             job = jobs[settlement.token.job_id]
             if view is not None:
                 view.drop(job.id, job.lease)

@@ -105,7 +105,7 @@ class ApiAgents:
     async def recall(self) -> None:
         """Take up where an earlier life of this api ended."""
         await self._state.fleet.count_as_heard()
-        self.control.remember(await self._state.reader.assigned(self._state.name))
+        self.reaper.remember(await self._state.reader.assigned(self._state.name))
         self._state.tally.reset(await self._state.reader.counts())
         await self.catalogue.load(self._parts.installed)
 
@@ -137,11 +137,14 @@ class ApiAgents:
     def _cancel_requested(self, job: Job) -> None:
         """A running job is to be cancelled: its worker hears of it in its next heartbeat answer."""
         found = self._state.registry.holder(job.id, job.lease)
-        if found is not None:
-            view, held = found
-            held.job = msgspec.structs.replace(held.job, cancel_requested=True)
-            self._state.log.info("cancel requested", job_id=job.id, worker_id=view.worker_id)
-            self.lines.poke(view.incarnation)
+        if found is None:
+            # Its assignment is committed and not in memory yet: the reaper reads it again.
+            self.lines.adopt_later([job.id])
+            return
+        view, held = found
+        held.job = msgspec.structs.replace(held.job, cancel_requested=True)
+        self._state.log.info("cancel requested", job_id=job.id, worker_id=view.worker_id)
+        self.lines.poke(view.incarnation)
 
 
 async def run_api(

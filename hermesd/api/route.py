@@ -64,7 +64,7 @@ class Router:
         held.job = job
         grace = self._state.config.worker.timeout_grace_seconds
         held.deadline = self._state.clock.monotonic() + job.timeout + grace
-        reservation.view.held[job.id] = held
+        reservation.view.hold(held)
         return held
 
     def explain(self, job: Job) -> str:
@@ -76,13 +76,17 @@ class Router:
     def _must_wait(self, job: Job) -> bool:
         """Whether a job that competes for the same kind of slot waits with its priority or more.
 
-        Jobs of a type that no worker speaks, or of another kind, cannot be overtaken unfairly.
+        Jobs that no worker could take now anyway, or of another kind, are not overtaken unfairly.
         """
-        kinds = self._kinds(job.type)
+        kinds = self._kinds(job.type, job.queue)
         for waiting_type in self._state.tally.ahead(job.queue, job.priority):
-            if waiting_type == job.type or kinds & self._kinds(waiting_type):
+            if waiting_type == job.type or kinds & self._kinds(waiting_type, job.queue):
                 return True
         return False
 
-    def _kinds(self, job_type: str) -> set[str | None]:
-        return {v.kind_of(job_type) for v in self._state.registry.speakers(job_type) if v.routable}
+    def _kinds(self, job_type: str, queue: str) -> set[str | None]:
+        return {
+            view.kind_of(job_type)
+            for view in self._state.registry.speakers(job_type)
+            if view.routable and queue in view.queues
+        }

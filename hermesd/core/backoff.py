@@ -39,7 +39,7 @@ class Backoff(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             value = getattr(self, name)
             if not 0 <= value <= MAX_DELAY_SECONDS:
                 raise InvalidValue(f"{name} must be from 0 to {MAX_DELAY_SECONDS:.0f}, got {value}")
-        if self.factor < 1:
+        if not self.factor >= 1:  # so that NaN is refused too
             raise InvalidValue(f"factor must be 1 or more, got {self.factor}")
         if not 0 <= self.jitter <= 1:
             raise InvalidValue(f"jitter must be from 0 to 1, got {self.jitter}")

@@ -105,7 +105,7 @@ class HeartbeatAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Deregistration(msgspec.Struct, frozen=True, kw_only=True):
-    """The last word of an incarnation; it holds nothing any more."""
+    """The last word of an incarnation; what it holds still is given back, and not charged."""
 
     incarnation: str
     reason: str = ""

@@ -125,6 +125,14 @@ def _end(outcome: Outcome, move: Move, now: float) -> Settlement:
     )
 
 
+def handed_back(job: Job, now: float) -> Settlement:
+    """What becomes of a running job that its worker surely never began."""
+    if job.cancel_requested:
+        error = ErrorInfo(kind="cancelled", message="cancelled before it was begun")
+        return Settlement(token=job.token, move=Move.CANCEL, at=now, error=error)
+    return Settlement(token=job.token, move=Move.RELEASE, at=now, attempts=max(job.attempts - 1, 0))
+
+
 def lost(job: Job, now: float, *, proven_dead: bool) -> Settlement:
     """What becomes of a running job whose incarnation is gone.
 

@@ -25,8 +25,9 @@ from hermesd.core.jobtype import CATCH_ALL
 class Held:
     """A lease that this api knows to be with a worker and unsettled.
 
-    `batch` is 0 until it is sent; `accepted_number` is the worker's heartbeat number at which it
-    certainly held the lease (None: not known to be accepted). `deadline` is monotonic seconds.
+    `batch` is 0 while it was surely not begun: until it is sent, and again when the worker did not
+    take it. `accepted_number` is the worker's heartbeat number at which it certainly held the lease
+    (None: not known to be accepted). `deadline` is monotonic seconds.
     """
 
     __slots__ = ("accepted_number", "batch", "deadline", "job", "kind")
@@ -56,11 +57,11 @@ class WorkerView:
         self.last_message = now
         self.last_seen_utc = utc
         self.turn = 0
-        self.suspects = 0
         self.batch_number = 0
         self._view_version = -1
-        self._free: dict[str, int] = dict(registration.slots)
+        self._free: dict[str, int] = {}  # until its first view: it may be busy with older leases
         self._unseen: Counter[str] = Counter()
+        self._suspects: set[Held] = set()
         self._sent: deque[tuple[int, Counter[str]]] = deque()
         self.renew(registration)
 
@@ -100,6 +101,11 @@ class WorkerView:
         """Free slots by kind, never below 0."""
         return {kind: max(self.free(kind), 0) for kind in self.slots}
 
+    @property
+    def has_suspect(self) -> bool:
+        """Whether a job that was charged with a process's death is here, or about to be."""
+        return bool(self._suspects)
+
     def heard(self, now: float, utc: float) -> None:
         """A message of this incarnation has arrived."""
         self.silence_seconds = 0.0
@@ -111,7 +117,7 @@ class WorkerView:
         if view.version <= self._view_version:
             return False
         self._view_version = view.version
-        self._free = dict(view.free)
+        self._free = {kind: min(view.free.get(kind, 0), most) for kind, most in self.slots.items()}
         while self._sent and self._sent[0][0] <= view.last_batch:
             self._unseen.subtract(self._sent.popleft()[1])
         return True
@@ -121,23 +127,29 @@ class WorkerView:
         self._unseen[held.kind] += 1
         self.turn = turn
         if held.job.crash_count:
-            self.suspects += 1
+            self._suspects.add(held)
 
     def unreserve(self, held: Held) -> None:
         """Give back the slot of a job that was never put into a batch."""
         self._unseen[held.kind] -= 1
-        if held.job.crash_count:
-            self.suspects -= 1
+        self._suspects.discard(held)
 
     def free_unsent(self, held: Held) -> None:
         """Free the slot of a committed job that was never put into a batch."""
         self._unseen[held.kind] -= 1
 
-    def adopt(self, held: Held) -> None:
-        """Hold a lease that the worker has anyway (a claim, or one from before a restart)."""
+    def exhausted(self, kind: str) -> None:
+        """The worker refused a job for want of a slot: none is free before its next view."""
+        self._free[kind] = 0
+
+    def hold(self, held: Held) -> None:
+        """Hold a committed lease, in place of an older one of the same job."""
+        before = self.held.get(held.job.id)
+        if before is not None:
+            self._suspects.discard(before)
         self.held[held.job.id] = held
         if held.job.crash_count:
-            self.suspects += 1
+            self._suspects.add(held)
 
     def number_batch(self, batch: Sequence[Held]) -> int:
         """The number of a new batch of jobs that were reserved before."""
@@ -161,8 +173,7 @@ class WorkerView:
         if held is None or held.job.lease != lease:
             return None
         del self.held[job_id]
-        if held.job.crash_count:
-            self.suspects -= 1
+        self._suspects.discard(held)
         return held
 
     def unlisted(self, heartbeat: Heartbeat) -> list[Held]:

@@ -32,7 +32,7 @@ def choose(job: Job, registry: Registry) -> Choice | None:
         if kind is None or not view.routable or job.queue not in view.queues:
             continue
         free = view.free(kind)
-        if free <= 0 or (job.crash_count and view.suspects):
+        if free <= 0 or (job.crash_count and view.has_suspect):
             continue
         load = 1 - free / view.slots[kind]
         if load < best_load or (load == best_load and best and view.turn < best.turn):

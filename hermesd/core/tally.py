@@ -11,12 +11,17 @@ from hermesd.core.states import State
 
 
 class Tally:
-    """Jobs by state, and waiting ones by queue, type and priority."""
+    """Jobs by state, and waiting ones by queue, type and priority.
+
+    `waiting_changes` rises with every change of the latter, so that a reader of the store can tell
+    whether its counts are outdated.
+    """
 
     def __init__(self) -> None:
         self.states: Counter[State] = Counter()
         self._waiting: dict[str, dict[str, Counter[int]]] = {}
         self.waiting_total = 0
+        self.waiting_changes = 0
 
     def reset(self, counts: Counts) -> None:
         """Start over from what the store says."""
@@ -25,6 +30,12 @@ class Tally:
         self.waiting_total = 0
         for (queue, job_type, priority), number in counts.waiting.items():
             self._shift(queue, job_type, priority, number)
+
+    def amend(self, counts: Counts) -> None:
+        """Add what waits by the store and is not known here; for counts that may be outdated."""
+        for (queue, job_type, priority), number in counts.waiting.items():
+            if not self._waiting.get(queue, {}).get(job_type, Counter())[priority]:
+                self._shift(queue, job_type, priority, number)
 
     def entered(self, job: Job) -> None:
         """A job is now in its state."""
@@ -75,6 +86,7 @@ class Tally:
         )
 
     def _shift(self, queue: str, job_type: str, priority: int, change: int) -> None:
+        self.waiting_changes += 1
         types = self._waiting.setdefault(queue, {})
         levels = types.setdefault(job_type, Counter())
         levels[priority] += change

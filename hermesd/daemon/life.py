@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import trio
 from structlog.typing import FilteringBoundLogger
@@ -30,6 +30,8 @@ EX_OK: Final = 0
 EX_UNAVAILABLE: Final = 69
 EX_TEMPFAIL: Final = 75
 EX_CONFIG: Final = 78
+
+ENDING_SECONDS: Final = 0.5  # from a worker's last word to its end, where its handlers have ended
 
 
 class Role(StrEnum):
@@ -61,7 +63,8 @@ def run(
 
     `extra` are handlers (or modules with hooks) beside the installed plugins. 0: stopped as told;
     75: the worker recycles itself and wants to be started again; 78: the configuration or, under
-    `plugins.strict`, a plugin is at fault; 69: a port or the store cannot be had.
+    `plugins.strict`, a plugin is at fault; 69: a port or the store cannot be had. Handlers that do
+    not end when they are told to are given back, and the whole process exits under them.
     """
     # Bound at once: an unbound logger is a proxy that makes itself anew at every line.
     log = configure_logging(config.log.level, config.log.format, sys.stderr).bind()
@@ -160,12 +163,24 @@ class Daemon:
             if worker is not None:
                 worker.stop.drain.set()
                 roles.start_soon(self._hasten, worker)
-                await worker.ended.wait()
+                await worker.stop.left.wait()
             if api is not None:
                 await api.stop()
+            recycled = worker is not None and not self._stop.is_set()
+            if worker is not None:
+                with trio.move_on_after(ENDING_SECONDS):
+                    await worker.ended.wait()
+                if not worker.ended.is_set():
+                    self._leave_behind(recycled)
             roles.cancel_scope.cancel()
         self._log.info("stopped")
-        return worker is not None and not self._stop.is_set()
+        return recycled
+
+    def _leave_behind(self, recycled: bool) -> NoReturn:
+        """End under handlers that do not end, and that Python would wait for."""
+        self._log.warning("stopped", why="handlers did not end and are left behind")
+        sys.stderr.flush()
+        os._exit(EX_TEMPFAIL if recycled else EX_OK)
 
     def _say_ready(self, api: RunningApi | None, worker: RunningWorker | None) -> None:
         places: dict[str, str] = {}
@@ -182,7 +197,7 @@ class Daemon:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_cancel_after, self._stop, nursery.cancel_scope)
             if worker is not None:
-                nursery.start_soon(_cancel_after, worker.ended, nursery.cancel_scope)
+                nursery.start_soon(_cancel_after, worker.stop.left, nursery.cancel_scope)
 
     async def _hasten(self, worker: RunningWorker) -> None:
         await self._at_once.wait()

@@ -57,16 +57,28 @@ class CommitUnknown(Exception):
 
 
 class Backend(Protocol):
-    """One database, called from the writer thread only."""
+    """One database; calls come from any thread, but only `tend_ahead` beside another one."""
 
-    def commit(self, parts: Sequence[Part]) -> Answers:
-        """One transaction. Raises ItemFault, CommitUnknown or StoreUnavailable (not done)."""
+    def commit(self, parts: Sequence[Part], *, wait: bool = True) -> Answers:
+        """One transaction. Raises ItemFault, CommitUnknown or StoreUnavailable (not done).
+
+        Without `wait`, a database that is locked by another program is unavailable at once.
+        """
 
     def landed(self, evidence: Evidence) -> bool:
         """Whether a commit of unknown fate happened; raises StoreUnavailable if it can't tell."""
 
     def instead(self, part: Part, reason: str) -> Part | None:
         """What to store in place of a part of one unstorable item; None: nothing."""
+
+    def needs_tending(self) -> bool:
+        """Whether the database should be looked after (SQLite: its log be copied back)."""
+
+    def tend_ahead(self) -> None:
+        """The long part of that, while commits go on; a failure is no matter."""
+
+    def tend(self) -> None:
+        """The short part, between two commits; a failure is no matter."""
 
     def close(self) -> None:
         """Let go of the connection; called once, last."""

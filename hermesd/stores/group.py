@@ -1,8 +1,8 @@
 """Group commit: everything that piled up during the last commit goes into the next transaction.
 
-A writer thread takes what waits and hands it to a `Backend` as one transaction, never waiting to
-fill a group: an idle store answers after one commit, a loaded one shares the commit. The thread
-takes the next group by itself, so that the event loop hands out answers while the disk works.
+One task takes what waits and hands it to a `Backend` as one transaction, never waiting to fill a
+group: an idle store answers after one commit, a loaded one shares the commit. `Pace` decides on
+which thread.
 
 A group that fails because of an item is halved until that item fails alone; a group that fails
 because of the database fails whole, and every waiter is told that nothing was done.
@@ -10,14 +10,13 @@ because of the database fails whole, and every waiter is told that nothing was d
 
 from __future__ import annotations
 
-import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from copy import copy
-from queue import SimpleQueue
+from enum import Enum
 from typing import Any
 
 import msgspec
@@ -25,6 +24,7 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from hermesd.core.errors import Broken, HermesError, OutcomeUnknown, StoreUnavailable, Unstorable
+from hermesd.signal import Signal
 from hermesd.stores.backend import (
     Answers,
     Backend,
@@ -33,6 +33,7 @@ from hermesd.stores.backend import (
     Part,
     Verb,
 )
+from hermesd.stores.pace import HandOff, Pace
 
 
 class GroupStats(msgspec.Struct, kw_only=True):
@@ -85,11 +86,28 @@ class _Piece(msgspec.Struct, frozen=True):
         return _Piece(self.work, self.start, middle), _Piece(self.work, middle, self.stop)
 
 
+class _Tending(Enum):
+    """Where the looking-after of the database is."""
+
+    NONE = "none"
+    AHEAD = "ahead"  # its long part is under way
+    READY = "ready"  # its short part comes after this commit
+
+
 class GroupCommit:
-    """Callers `do()`; one thread commits. `max_group` and `max_pending` count rows."""
+    """Callers `do()`; one task commits. `max_group` and `max_pending` count rows.
+
+    Without a `pace` every group is handed to a thread.
+    """
 
     def __init__(
-        self, backend: Backend, *, max_group: int, max_pending: int, log: FilteringBoundLogger
+        self,
+        backend: Backend,
+        *,
+        max_group: int,
+        max_pending: int,
+        log: FilteringBoundLogger,
+        pace: Pace | None = None,
     ) -> None:
         self.stats = GroupStats()
         self._backend = backend
@@ -97,8 +115,11 @@ class GroupCommit:
         self._max_pending = max_pending
         self._log = log
         self._waiting: deque[_Work] = deque()
-        self._wake: SimpleQueue[None] = SimpleQueue()
-        self._idle = False
+        self._wake = Signal()
+        self._pace = HandOff() if pace is None else pace
+        self._threads = trio.CapacityLimiter(2)  # one to commit, one to tend
+        self._tending = _Tending.NONE
+        self._unknown: CommitUnknown | None = None  # of the group that is under way
         self._rows = 0  # waiting or under way; touched by the event loop only
         self._open = True
 
@@ -118,7 +139,7 @@ class GroupCommit:
         work = _Work(Part(verb=verb, items=tuple(items), at=at), whole=whole, weight=weight)
         self._rows += weight
         self._waiting.append(work)
-        self._nudge()
+        self._wake.set()
         try:
             await work.done.wait()
         except trio.Cancelled:
@@ -128,13 +149,10 @@ class GroupCommit:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Own the writer thread within the block; what waits at its end is still committed."""
-        token = trio.lowlevel.current_trio_token()
+        """Own the committing task within the block; what waits at its end is still committed."""
         ended = trio.Event()
-        thread = threading.Thread(
-            target=self._work, args=(token, ended), name="hermesd-store-writer", daemon=True
-        )
-        thread.start()
+        # A task of the system's, since it must outlive a cancellation of the block.
+        trio.lowlevel.spawn_system_task(self._work, ended)
         try:
             yield
         finally:
@@ -142,51 +160,91 @@ class GroupCommit:
             with trio.CancelScope(shield=True):  # bounded by the database's busy timeout
                 await ended.wait()
 
-    def _abandon(self) -> None:
-        """Answer what is left when the thread has ended, which is something only on a defect."""
-        self._open = False
-        left = list(self._waiting)
-        self._waiting.clear()
-        for work in left:
-            work.answers = [StoreUnavailable("the store's writer has ended")] * len(work.answers)
-        self._deliver(left)
-
     def close(self) -> None:
         """Take nothing more; what waits is still committed."""
         self._open = False
-        self._nudge()
+        self._wake.set()
 
-    def _nudge(self) -> None:
-        if self._idle:
-            self._idle = False
-            self._wake.put(None)
-
-    def _work(self, token: trio.lowlevel.TrioToken, ended: trio.Event) -> None:
+    async def _work(self, ended: trio.Event) -> None:
         try:
-            while group := self._next_group():
-                self._commit_group([work for work in group if not work.withdrawn])
-                token.run_sync_soon(self._deliver, group)
+            while self._waiting or self._open:
+                if self._waiting:
+                    await self._commit_next()
+                else:
+                    await self._wake.wait()
+                if self._tending is _Tending.NONE and self._backend.needs_tending():
+                    self._tending = _Tending.AHEAD
+                    trio.lowlevel.spawn_system_task(self._tend_ahead)
+                elif self._tending is _Tending.READY:
+                    await self._in_thread(self._backend.tend)
+                    self._tending = _Tending.NONE
+            while self._tending is _Tending.AHEAD:
+                await self._wake.wait()
+        except Exception as error:  # a defect must reach the callers, not end the program
+            self._log.error("the store's committing task has ended", trace=_trace(error))
         finally:
             self._backend.close()
-            token.run_sync_soon(self._abandon)
-            token.run_sync_soon(ended.set)
+            self._abandon()
+            ended.set()
+
+    async def _tend_ahead(self) -> None:
+        try:
+            await self._in_thread(self._backend.tend_ahead)
+        finally:
+            self._tending = _Tending.READY
+            self._wake.set()
+
+    async def _in_thread(self, call: Callable[..., None], *arguments: Any) -> None:
+        await trio.to_thread.run_sync(call, *arguments, limiter=self._threads)
+
+    async def _commit_next(self) -> None:
+        """One group: on this thread while commits are quick, else on another one."""
+        group = self._next_group()
+        live = [work for work in group if not work.withdrawn]
+        rows = sum(work.weight for work in live)
+        inline = self._pace.inline(rows, trio.current_time())
+        try:
+            if live and not (inline and self._commit_inline(live)):
+                await self._in_thread(self._commit_group, live)
+        finally:
+            self._deliver(group)
+        await trio.lowlevel.checkpoint()
+
+    def _commit_inline(self, group: Sequence[_Work]) -> bool:
+        """One try, without waiting for anybody; False where it takes more than that."""
+        parts = [work.part for work in group]
+        begun = time.perf_counter()
+        try:
+            answers = self._backend.commit(parts, wait=False)
+        except CommitUnknown as unknown:
+            self._unknown = unknown
+            return False
+        except Exception:
+            return False
+        seconds = time.perf_counter() - begun
+        self._pace.took(seconds, trio.current_time())
+        for work, answer in zip(group, answers, strict=True):
+            work.answers[:] = answer
+        self._count(seconds, sum(len(part.items) for part in parts))
+        return True
 
     def _next_group(self) -> list[_Work]:
-        """What waits, at most `max_group` rows but one work at least; [] when closed and empty."""
-        while not self._waiting:
-            self._idle = True  # set before looking again: a work added now nudges or is seen
-            if self._waiting:
-                self._idle = False
-            elif not self._open:
-                return []
-            else:
-                self._wake.get()
+        """What waits, at most `max_group` rows but one work at least."""
         group = [self._waiting.popleft()]
         rows = group[0].weight
         while self._waiting and rows + self._waiting[0].weight <= self._max_group:
             group.append(self._waiting.popleft())
             rows += group[-1].weight
         return group
+
+    def _abandon(self) -> None:
+        """Answer what is left when the task has ended, which is something only on a defect."""
+        self._open = False
+        left = list(self._waiting)
+        self._waiting.clear()
+        for work in left:
+            work.answers = [StoreUnavailable("the store's writer has ended")] * len(work.answers)
+        self._deliver(left)
 
     def _deliver(self, group: Sequence[_Work]) -> None:
         for work in group:
@@ -217,15 +275,19 @@ class GroupCommit:
     def _commit(self, pieces: Sequence[_Piece]) -> None:
         parts = [piece.part() for piece in pieces]
         begun = time.perf_counter()
+        unknown, self._unknown = self._unknown, None
         try:
-            answers = self._backend.commit(parts)
-        except CommitUnknown as unknown:
-            answers = self._look_up(unknown)
-        self.stats.last_commit_seconds = time.perf_counter() - begun
-        self.stats.commits += 1
-        for piece, part, answer in zip(pieces, parts, answers, strict=True):
-            self.stats.items += len(part.items)
+            answers = self._look_up(unknown) if unknown else self._backend.commit(parts)
+        except CommitUnknown as doubt:
+            answers = self._look_up(doubt)
+        self._count(time.perf_counter() - begun, sum(len(part.items) for part in parts))
+        for piece, answer in zip(pieces, answers, strict=True):
             piece.answer(answer)
+
+    def _count(self, seconds: float, items: int) -> None:
+        self.stats.last_commit_seconds = seconds
+        self.stats.commits += 1
+        self.stats.items += items
 
     def _look_up(self, unknown: CommitUnknown) -> Answers:
         detail = "the store did not tell whether the change was committed"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
@@ -56,11 +57,12 @@ class Executor:
         run.scope.deadline = run.deadline
         try:
             return await self._ways[run.kind](run, handler)
-        except trio.Cancelled:
-            raise
         except BaseException as raised:
-            if isinstance(raised, BaseExceptionGroup) and raised.subgroup(trio.Cancelled):
+            # Only where this task itself is cancelled is a Cancelled not the handler's own doing.
+            if trio.current_effective_deadline() == -math.inf and _cancelled(raised):
                 raise
+            if run.scope.cancel_called:
+                return self._ended(run)
             return self._judged(run, verdict_of(raised))
 
     async def _in_loop(self, run: Running, handler: Handler) -> Outcome:
@@ -97,10 +99,12 @@ class Executor:
         )
 
     def _context(self, run: Running, handler: Handler) -> JobContext:
+        # A thread may ask the clock itself, but not trio.current_time().
+        now = trio.lowlevel.current_clock().current_time
         return JobContext.for_job(
             run.job,
             settings=self._state.catalogue.settings_for(handler),
-            is_cancelled=partial(self._should_end, run),
+            is_cancelled=lambda: run.why is not None or now() >= run.deadline,
             logger=self._state.log,
         )
 
@@ -161,3 +165,9 @@ class Executor:
             seconds=round(seconds, 6),
             error=outcome.error.kind if outcome.error else None,
         )
+
+
+def _cancelled(raised: BaseException) -> bool:
+    if isinstance(raised, BaseExceptionGroup):
+        return raised.subgroup(trio.Cancelled) is not None
+    return isinstance(raised, trio.Cancelled)

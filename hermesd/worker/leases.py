@@ -67,6 +67,11 @@ class Leases:
         if not self.running:
             self._idle.set()
 
+    def replace(self, outcome: Outcome) -> None:
+        """Report this instead, if the outcome of its token waits still."""
+        if (before := self.unsettled.get(outcome.token)) is not None:
+            self.unsettled[outcome.token] = (outcome, before[1])
+
     def settled(self, tokens: Iterable[Token]) -> None:
         """An api has given these their final verdict."""
         for token in tokens:

@@ -110,6 +110,8 @@ class Link:
             except HermesError as error:
                 self._log.warning("heartbeat failed", why=error.detail)
                 session.live = False
+                # An api that takes a Register and no heartbeat is not asked without a pause.
+                await trio.sleep(state.config.control.retry_min_seconds)
                 return
             if answer.fenced:
                 state.reincarnate(incarnation)
@@ -164,7 +166,7 @@ class Link:
             incarnation=state.incarnation,
             api_boot=session.api_boot,
             number=session.heartbeat_number,
-            view=state.slots.view(session.last_batch),
+            view=state.view(session),
             held=state.leases.held(),
             load=load_of(state),
             draining=state.draining,

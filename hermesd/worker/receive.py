@@ -56,7 +56,7 @@ class Receiver:
             incarnation=state.incarnation,
             number=batch.number,
             heartbeat=session.heartbeat_number,
-            view=state.slots.view(session.last_batch),
+            view=state.view(session),
             items=items,
         )
         return session.answer
@@ -71,8 +71,7 @@ class Receiver:
         if handler is None:
             return Acceptance.UNKNOWN_TYPE
         kind = str(handler.type.kind)
-        full = len(state.leases.unsettled) >= state.config.worker.max_unreported
-        if full or not state.slots.take(kind):
+        if state.clogged or not state.slots.take(kind):
             return Acceptance.FULL
         now = state.clock.monotonic()
         job = job_of(item, state.worker_id)

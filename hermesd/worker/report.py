@@ -10,8 +10,9 @@ from collections.abc import Sequence
 
 import trio
 
-from hermesd.core.errors import HermesError
-from hermesd.core.outcome import Outcome
+from hermesd.core.errors import HermesError, InvalidValue, TooLarge
+from hermesd.core.job import ErrorInfo
+from hermesd.core.outcome import Outcome, OutcomeKind
 from hermesd.core.records import Report, Verdict
 from hermesd.worker.state import Session, WorkerState
 
@@ -28,6 +29,7 @@ class Reporter:
     def __init__(self, state: WorkerState):
         self._state = state
         self._empty = trio.Event()
+        self._most = MAX_REPORT_OUTCOMES
 
     async def run(self) -> None:
         """Report whenever there is something to report; back off while no api takes it."""
@@ -51,7 +53,7 @@ class Reporter:
             await self._empty.wait()
 
     async def run_once(self) -> bool:
-        """One report; True if any outcome got its final verdict."""
+        """One report; True if it brought any outcome nearer to its final verdict."""
         session, outcomes = self._next()
         if session is None:
             return False
@@ -59,20 +61,41 @@ class Reporter:
         report = Report(
             incarnation=state.incarnation,
             api_boot=session.api_boot,
-            view=state.slots.view(session.last_batch),
+            view=state.view(session),
             outcomes=tuple(outcomes),
         )
         try:
             answer = await session.link.report(report)
+        except (TooLarge, InvalidValue) as error:
+            return self._part(session, outcomes, error)
         except HermesError as error:
             state.log.warning(
                 "cannot report yet", outcomes=len(outcomes), api=session.api_name, why=error.detail
             )
             self._lose(session)
             return False
+        self._most = MAX_REPORT_OUTCOMES
         if answer.register_again:
             self._lose(session)
         return self._settle(outcomes, answer.verdicts)
+
+    def _part(self, session: Session, outcomes: Sequence[Outcome], error: HermesError) -> bool:
+        """The api refuses such a report: halve it until the one at fault is alone, and replace it.
+
+        One bad outcome must not hold up the others, nor be tried for ever.
+        """
+        if len(outcomes) > 1:
+            self._most = len(outcomes) // 2
+            return True
+        [outcome] = outcomes
+        self._state.log.error("outcome refused", job_id=outcome.token.job_id, why=error.detail)
+        if outcome.error is not None and outcome.error.kind == "unstorable-result":
+            self._lose(session)
+            return False
+        reason = ErrorInfo(kind="unstorable-result", message=f"refused: {error.detail[:500]}")
+        plain = Outcome(token=outcome.token, kind=OutcomeKind.PERMANENT, error=reason)
+        self._state.leases.replace(plain)
+        return True
 
     def _settle(self, outcomes: Sequence[Outcome], verdicts: Sequence[Verdict]) -> bool:
         final = [
@@ -80,7 +103,10 @@ class Reporter:
             for outcome, verdict in zip(outcomes, verdicts, strict=True)
             if verdict is not Verdict.RETRY
         ]
+        clogged = self._state.clogged
         self._state.leases.settled(final)
+        if clogged and not self._state.clogged:
+            self._state.beat_now()
         self._state.metrics.reported(len(final))
         return bool(final)
 
@@ -97,8 +123,8 @@ class Reporter:
             if chosen is None:
                 chosen = target
             if target is chosen:
-                size += len(outcome.result or b"") + 256
-                if outcomes and (size > MAX_REPORT_BYTES or len(outcomes) >= MAX_REPORT_OUTCOMES):
+                size += _size(outcome)
+                if outcomes and (size > MAX_REPORT_BYTES or len(outcomes) >= self._most):
                     break
                 outcomes.append(outcome)
         return chosen, outcomes
@@ -107,3 +133,10 @@ class Reporter:
         """The api does not answer, or does not know us: its link registers again."""
         session.live = False
         self._state.beat_now()
+
+
+def _size(outcome: Outcome) -> int:
+    """About how many bytes an outcome takes on the wire."""
+    error = outcome.error
+    told = len(error.message) + len(error.traceback) if error else 0
+    return len(outcome.result or b"") + told + 256

@@ -33,11 +33,16 @@ GONE_SECONDS = 1.0
 
 
 class Stop:
-    """When a worker is to stop: drain, or (a second signal) at once."""
+    """When a worker is to stop: drain, or (a second signal) at once; and when it has `left`.
+
+    After `left` it has nothing more to say or to hand back; only handlers that do not end can keep
+    it from returning, and they keep it for as long as they like.
+    """
 
     def __init__(self) -> None:
         self.drain = trio.Event()
         self.at_once = trio.Event()
+        self.left = trio.Event()
 
 
 async def run_worker(
@@ -81,8 +86,9 @@ async def run_worker(
             await _first(stop.drain.wait, state.drain_asked.wait)
             await drain(state, reporter, stop)
             await pool.aclose()
+            await _leave(state)
+            stop.left.set()
             jobs.cancel_scope.cancel()
-        await _leave(state)
         port_closed.set()
         services.cancel_scope.cancel()
 
@@ -128,9 +134,11 @@ def _give_up(state: WorkerState, stuck: Sequence[Running]) -> None:
 
 
 async def _leave(state: WorkerState) -> None:
-    """Deregister with every api that answers; with outcomes left, eviction must speak for us."""
-    if state.leases.unsettled:
-        return
+    """Deregister with every api that answers.
+
+    Outcomes that no api took are lost with this process; to say goodbye gives their jobs back at
+    once, and does not charge them with a process's death.
+    """
     goodbye = Deregistration(incarnation=state.incarnation, reason="drained")
     with trio.move_on_after(GONE_SECONDS):
         for session in list(state.sessions.values()):

@@ -14,7 +14,7 @@ class SlotTable:
         self.totals = dict(totals)
         self._taken = dict.fromkeys(totals, 0)
         self._version = 0
-        self.closed = False  # no free slot is shown: the worker drains, or cannot report
+        self.closed = False  # the worker drains: no free slot is shown or given
 
     def take(self, kind: str) -> bool:
         """Take a slot; False where none is free."""
@@ -33,7 +33,8 @@ class SlotTable:
             return dict.fromkeys(self.totals, 0)
         return {kind: total - self._taken[kind] for kind, total in self.totals.items()}
 
-    def view(self, last_batch: int) -> SlotView:
-        """A numbered view for an api, as of its batch `last_batch`."""
+    def view(self, last_batch: int, *, clogged: bool = False) -> SlotView:
+        """A numbered view for an api, as of its batch `last_batch`; `clogged`: none is shown."""
         self._version += 1
-        return SlotView(version=self._version, free=self.free(), last_batch=last_batch)
+        free = dict.fromkeys(self.totals, 0) if clogged else self.free()
+        return SlotView(version=self._version, free=free, last_batch=last_batch)

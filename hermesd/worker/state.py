@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from hermesd.config import Config
-from hermesd.core.fleet import DispatchAnswer
+from hermesd.core.fleet import DispatchAnswer, SlotView
 from hermesd.handlers.catalogue import Catalogue
 from hermesd.observe.metrics import WorkerMetrics
 from hermesd.ports import Clock, ControlLink
@@ -65,6 +65,15 @@ class WorkerState:
         """The event loop ran a timer so late."""
         self.loop_lag_seconds = seconds
         self.metrics.loop_lag(seconds)
+
+    @property
+    def clogged(self) -> bool:
+        """Whether so many outcomes wait for an api that no further job is taken."""
+        return len(self.leases.unsettled) >= self.config.worker.max_unreported
+
+    def view(self, session: Session) -> SlotView:
+        """The free slots as that api is to see them now."""
+        return self.slots.view(session.last_batch, clogged=self.clogged)
 
     def beat_now(self) -> None:
         """Heartbeat to every api at once."""

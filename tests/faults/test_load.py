@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
@@ -120,7 +121,7 @@ async def send_much(api: DaemonProcess, port: int, size: int) -> int:
     most = 0
     chunk = os.urandom(64 * 1024).hex().encode()
 
-    async def content():  # type: ignore[no-untyped-def]  # httpx takes any async iterator of bytes
+    async def content() -> AsyncIterator[bytes]:
         nonlocal most
         for _ in range(size // len(chunk)):
             yield chunk

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Awaitable, Callable
 
 import pytest
 import trio
@@ -26,7 +27,7 @@ async def submit_around(deployment: Deployment, answers: Answers, moment: int, a
 
     async def interrupt() -> None:
         await answers.reached(moment)
-        await act()  # type: ignore[operator]  # an async callable; trio's own type is as loose
+        await act()
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(interrupt)

@@ -15,6 +15,7 @@ import trio.testing
 from hermesd.core.errors import Broken, OutcomeUnknown, StoreUnavailable, Unstorable
 from hermesd.stores.backend import Answers, CommitUnknown, Evidence, ItemFault, Part, Verb
 from hermesd.stores.group import GroupCommit
+from hermesd.stores.pace import HANDED_OFF_SECONDS, SLOW_SECONDS, SMALL_ROWS, Pace
 
 
 class HeldBackend:
@@ -25,7 +26,8 @@ class HeldBackend:
         self.gate = threading.Semaphore(0)
         self.entered = threading.Semaphore(0)
         self.fate: bool | StoreUnavailable | None = None
-        self.threads: set[int] = set()
+        self.untended = False
+        self.tended: list[str] = []
         self.closed = False
 
     def let(self, groups: int = 100) -> None:
@@ -36,11 +38,23 @@ class HeldBackend:
         """Wait until a transaction has begun."""
         assert await trio.to_thread.run_sync(lambda: self.entered.acquire(timeout=60))
 
-    def commit(self, parts: Sequence[Part]) -> Answers:
+    def needs_tending(self) -> bool:
+        """When the test says so, once."""
+        wanted, self.untended = self.untended, False
+        return wanted
+
+    def tend_ahead(self) -> None:
+        """Note it."""
+        self.tended.append("ahead")
+
+    def tend(self) -> None:
+        """Note it."""
+        self.tended.append("between")
+
+    def commit(self, parts: Sequence[Part], *, wait: bool = True) -> Answers:
         """Answers each item's text in capitals."""
         self.entered.release()
         assert self.gate.acquire(timeout=60)
-        self.threads.add(threading.get_ident())
         items = [item for part in parts for item in part.items]
         for item in items:
             if isinstance(item, Exception):
@@ -108,13 +122,12 @@ async def gather(group: GroupCommit, *calls: Sequence[Any], verb: Verb = Verb.TO
 
 
 async def test_what_piled_up_goes_into_one_transaction(backend: HeldBackend) -> None:
-    """The first goes at once and alone, all that came meanwhile go next, on one thread."""
+    """The first goes at once and alone, all that came meanwhile go next."""
     async with running(backend) as group:
         calls = [[f"a{number}"] for number in range(8)]
         answers = await gather(group, *calls)
     assert answers == [[f"A{number}"] for number in range(8)]
     assert [len(items) for items in backend.groups] == [1, 7]
-    assert len(backend.threads) == 1
     assert backend.closed
 
 
@@ -221,3 +234,65 @@ async def test_past_the_bound_a_call_is_refused(backend: HeldBackend) -> None:
                 await group.do(Verb.TOUCH, ["c"], 0.0)
             backend.let()
         assert await group.do(Verb.TOUCH, ["d"], 0.0) == ["D"]
+
+
+async def test_the_database_is_tended_beside_and_between_commits(backend: HeldBackend) -> None:
+    """The long part goes on while commits do, the short one comes between two of them."""
+    backend.let()
+    async with running(backend) as group:
+        backend.untended = True
+        assert await group.do(Verb.TOUCH, ["a"], 0.0) == ["A"]
+    assert backend.tended[0] == "ahead"
+    assert backend.closed
+
+
+class QuickBackend(HeldBackend):
+    """Commits at once on any thread, except what is to be waited for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.let(1000)
+        self.waited: list[bool] = []
+        self.locked = False
+
+    def commit(self, parts: Sequence[Part], *, wait: bool = True) -> Answers:
+        """See HeldBackend; locked by another program where the test says so."""
+        self.waited.append(wait)
+        if self.locked and not wait:
+            raise StoreUnavailable("locked")
+        return super().commit(parts, wait=wait)
+
+
+async def test_quick_commits_are_not_handed_off_and_locked_ones_are() -> None:
+    """The loop's own thread never waits for another program's lock."""
+    backend = QuickBackend()
+    group = GroupCommit(
+        backend, max_group=10, max_pending=100, log=structlog.get_logger(), pace=Pace()
+    )
+    async with group.running():
+        assert await group.do(Verb.TOUCH, ["a"], 0.0) == ["A"]
+        backend.locked = True
+        assert await group.do(Verb.TOUCH, ["b"], 0.0) == ["B"]
+    assert backend.waited == [False, False, True]
+
+
+async def test_a_fault_on_the_loop_is_looked_into_on_a_thread() -> None:
+    """The bad item fails alone, as it does when everything is handed off."""
+    backend = QuickBackend()
+    group = GroupCommit(
+        backend, max_group=10, max_pending=100, log=structlog.get_logger(), pace=Pace()
+    )
+    async with group.running():
+        good, bad = await group.do(Verb.TOUCH, ["a", ItemFault("bad")], 0.0)
+    assert good == "A"
+    assert isinstance(bad, Unstorable)
+
+
+def test_after_a_slow_commit_everything_is_handed_off_for_a_while() -> None:
+    """And so are large groups, always."""
+    pace = Pace()
+    assert pace.inline(1, 0.0)
+    assert not pace.inline(SMALL_ROWS + 1, 0.0)
+    pace.took(SLOW_SECONDS * 2, 1.0)
+    assert not pace.inline(1, 1.0 + HANDED_OFF_SECONDS / 2)
+    assert pace.inline(1, 1.0 + HANDED_OFF_SECONDS)

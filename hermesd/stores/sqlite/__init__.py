@@ -16,6 +16,7 @@ from structlog.typing import FilteringBoundLogger
 
 from hermesd.ports import Clock
 from hermesd.stores.group import GroupCommit, GroupStats
+from hermesd.stores.pace import Pace
 from hermesd.stores.sqlite import prepare
 from hermesd.stores.sqlite.fleet import SqliteFleet, SqliteTypes
 from hermesd.stores.sqlite.jobs import SqliteJobs, Writes, check
@@ -66,7 +67,7 @@ async def open_sqlite(
     """
     database = Path(path)
     writer = SqliteWriter(database, busy_timeout_seconds)
-    group = GroupCommit(writer, max_group=max_group, max_pending=max_pending, log=log)
+    group = GroupCommit(writer, max_group=max_group, max_pending=max_pending, log=log, pace=Pace())
     reads = ReadPool(database, busy_timeout_seconds)
     with exclusive(database):
         prepare.create(database)

@@ -13,7 +13,6 @@ import msgspec
 from hermesd.core.errors import StoreUnavailable
 from hermesd.stores.backend import ItemFault
 
-CHECKPOINT_PAGES: Final = 4000  # about 16 MB of log between two checkpoints
 MAX_LOG_BYTES: Final = 64 * 1024 * 1024  # the log is cut back to this after a checkpoint
 
 # The item is at fault: too big, against a constraint, or not a value that SQLite has.
@@ -24,12 +23,15 @@ _ITEM_ERRORS: Final = (ValueError, OverflowError, msgspec.MsgspecError)
 
 
 def open_writer(database: Path, busy_timeout_seconds: float) -> sqlite3.Connection:
-    """The writing connection of the calling thread: WAL, and every commit synced to the disk."""
-    connection = _open(database, busy_timeout_seconds, one_thread=True)
+    """A writing connection, for one thread at a time: WAL, and every commit synced to the disk.
+
+    Its log is not copied back by commits: whoever writes sees to that.
+    """
+    connection = _open(database, busy_timeout_seconds, one_thread=False)
     try:
         connection.execute("PRAGMA journal_mode=WAL").fetchone()
         connection.execute("PRAGMA synchronous=FULL")
-        connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
+        connection.execute("PRAGMA wal_autocheckpoint=0")
         connection.execute(f"PRAGMA journal_size_limit={MAX_LOG_BYTES}").fetchone()
     except BaseException:
         connection.close()

@@ -10,8 +10,9 @@ import contextlib
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from hermesd.core.errors import StoreUnavailable
 from hermesd.core.outcome import Settlement
 from hermesd.core.records import Verdict
 from hermesd.core.states import Move
@@ -24,6 +25,8 @@ from hermesd.stores.sqlite.connection import is_busy, open_writer, translated
 from hermesd.stores.sqlite.rows import as_json, text
 from hermesd.stores.sqlite.submissions import Submissions
 from hermesd.stores.sqlite.unit import OrderKeys, Unit
+
+ROWS_IN_LOG: Final = 4000  # rows changed between two checkpoints, about 16 MB of log
 
 
 class _LateOutcome(Exception):
@@ -38,13 +41,46 @@ class SqliteWriter:
         self._busy_timeout_seconds = busy_timeout_seconds
         self._connection: sqlite3.Connection | None = None
         self._keys = OrderKeys(0)
+        self._waits = True  # as a connection is opened
+        self._rows_in_log = 0
 
-    def commit(self, parts: Sequence[Part]) -> Answers:
+    def commit(self, parts: Sequence[Part], *, wait: bool = True) -> Answers:
         """See Backend.commit."""
+        self._await_locks(wait)
         try:
-            return self._attempt(parts, look_first=False)
+            answers = self._attempt(parts, look_first=False)
         except _LateOutcome:
-            return self._attempt(parts, look_first=True)
+            answers = self._attempt(parts, look_first=True)
+        self._rows_in_log += sum(len(part.items) for part in parts)
+        return answers
+
+    def needs_tending(self) -> bool:
+        """See Backend: the log is copied back after so many rows."""
+        return self._rows_in_log >= ROWS_IN_LOG
+
+    def tend_ahead(self) -> None:
+        """Copy back what is in the log now, on a connection of its own."""
+        with (
+            contextlib.suppress(sqlite3.Error),
+            contextlib.closing(
+                open_writer(self._database, self._busy_timeout_seconds)
+            ) as connection,
+        ):
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+
+    def tend(self) -> None:
+        """Copy back the rest, so that the log begins anew."""
+        self._rows_in_log = 0
+        with contextlib.suppress(sqlite3.Error, StoreUnavailable):
+            self._connected().execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+
+    def _await_locks(self, wait: bool) -> None:
+        """Let the connection wait for another program's lock, or not."""
+        if wait is not self._waits:
+            milliseconds = round(self._busy_timeout_seconds * 1000) if wait else 0
+            with translated():
+                self._connected().execute(f"PRAGMA busy_timeout={milliseconds}").fetchone()
+            self._waits = wait
 
     def landed(self, evidence: Evidence) -> bool:
         """See Backend.landed; asked on a fresh connection, since the old one is in doubt."""
@@ -112,6 +148,7 @@ class SqliteWriter:
 
     def _drop(self) -> None:
         connection, self._connection = self._connection, None
+        self._waits = True
         if connection is not None:
             with contextlib.suppress(sqlite3.Error):
                 connection.close()

@@ -1,0 +1,84 @@
+# Everything runs from .venv, which `make setup` (and every target that needs it) makes.
+# Another interpreter:  make setup PYTHON=python3.12
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.set-up
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+PLUGINS := plugins/http plugins/email plugins/resize-image
+PLUGIN_PACKAGES := plugins/http/hermesd_http plugins/email/hermesd_email \
+	plugins/resize-image/hermesd_resize_image
+# An image of one pixel, made larger: a job that needs no settings. Its quotes are for echo "...".
+EXAMPLE := {\"source_base64\": \"R0lGODlhAQABAIAAAAAAAP///ywAAAAAAQABAAACAUwAOw==\", \
+\"width\": 8, \"height\": 8, \"mode\": \"exact\"}
+PYPROJECTS := pyproject.toml $(PLUGINS:=/pyproject.toml)
+
+# A test that hangs shows where, and ends the run.
+PYTEST := $(BIN)/python -m pytest --durations=10 \
+	-o faulthandler_timeout=300 -o faulthandler_exit_on_timeout=true
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup demo run test test-faults bench lint types proto dist clean
+
+help: ## Show this list.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## Install hermesd, its plugins and the tools into .venv.
+
+$(STAMP): $(PYPROJECTS)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "hermesd needs Python 3.11 or later, and $(PYTHON) is not that:" \
+			"name another one with  make $(MAKECMDGOALS) PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+		|| packaging/ensure-debian-packages python3-venv
+	@# A .venv without a working pip is what an interrupted run leaves behind.
+	@if ! $(PIP) --version >/dev/null 2>&1; then \
+		echo "Making $(VENV)"; rm -rf $(VENV); $(PYTHON) -m venv $(VENV); fi
+	@echo "Installing hermesd, its plugins and the tools into $(VENV) (the first time takes a while)"
+	@$(PIP) install --quiet --editable '.[dev]' $(PLUGINS:%=--editable %)
+	@touch $@
+
+demo: $(STAMP) ## Run real jobs of every kind, and check what came of them.
+	@$(BIN)/python -m tests.demo
+
+run: $(STAMP) ## Run a daemon on http://localhost:8081, its store in var/, until Ctrl-C.
+	@mkdir -p var
+	@echo "hermesd on http://localhost:8081, its store in var/, until Ctrl-C. In another shell try:"
+	@echo
+	@echo "  curl localhost:8081/jobs -d '{\"type\": \"resize-image\", \"payload\": $(EXAMPLE)}'"
+	@echo "  $(BIN)/hermesd submit resize-image '$(EXAMPLE)' --wait"
+	@echo "  $(BIN)/hermesd jobs list"
+	@echo
+	@exec env HERMES_STORE__URL=sqlite:///var/hermes.db $(BIN)/hermesd --config etc/hermes.toml serve
+
+test: $(STAMP) ## Run the tests, but for the slow fault injection.
+	@$(PYTEST) -m 'not faults'
+
+test-faults: $(STAMP) ## Run the fault injection with real processes.
+	@$(PYTEST) -m faults
+
+bench: $(STAMP) ## Run tests/bench/run.py, the benchmark.
+	@echo "Running tests/bench/run.py"
+	@$(BIN)/python tests/bench/run.py
+
+lint: $(STAMP) ## Check style and format with ruff.
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: $(STAMP) ## Check types with mypy --strict.
+	@$(BIN)/mypy --strict hermesd $(PLUGIN_PACKAGES)
+
+proto: $(STAMP) ## Generate hermesd/wire/gen from proto/.
+	@$(BIN)/python proto/generate.py
+
+dist: $(STAMP) ## Build wheel and source archive of hermesd and each plugin into dist/.
+	@rm -rf dist
+	@for project in . $(PLUGINS); do \
+		( cd "$$project" && "$(CURDIR)/$(BIN)/hatchling" build -d "$(CURDIR)/dist" ) || exit 1; \
+	done
+
+clean: ## Remove .venv and everything that was built or cached; var/ stays.
+	@rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
