@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -127,6 +128,8 @@ def start_post(authority: trustme.CA, ca_file: Path) -> Iterator[Callable[..., P
             hostname="127.0.0.1",
             port=0,
             ready_timeout=30.0,
+            # Of our own: with trio_asyncio imported, the default policy gives loops that run trio.
+            loop=asyncio.SelectorEventLoop(),
             ssl_context=context if security == "tls" else None,
             tls_context=starttls,
             require_starttls=starttls is not None,
