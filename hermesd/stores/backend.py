@@ -57,7 +57,12 @@ class CommitUnknown(Exception):
 
 
 class Backend(Protocol):
-    """One database; calls come from any thread, but only `tend_ahead` beside another one."""
+    """One database; calls come from any thread, but only `tend_ahead` beside another one.
+
+    `sync_seconds` is what the last COMMIT took, without the statements before it.
+    """
+
+    sync_seconds: float
 
     def commit(self, parts: Sequence[Part], *, wait: bool = True) -> Answers:
         """One transaction. Raises ItemFault, CommitUnknown or StoreUnavailable (not done).

@@ -222,7 +222,7 @@ class GroupCommit:
         except Exception:
             return False
         seconds = time.perf_counter() - begun
-        self._pace.took(seconds, trio.current_time())
+        self._pace.took(self._backend.sync_seconds, trio.current_time())
         for work, answer in zip(group, answers, strict=True):
             work.answers[:] = answer
         self._count(seconds, sum(len(part.items) for part in parts))

@@ -11,15 +11,15 @@ from __future__ import annotations
 
 from typing import Final
 
-SLOW_SECONDS: Final = 0.02  # one commit like this, and commits are handed off
-MEAN_SLOW_SECONDS: Final = 0.001  # or when they take as long as this on average
+SLOW_SECONDS: Final = 0.02  # one sync like this, and commits are handed off
+MEAN_SLOW_SECONDS: Final = 0.001  # or when syncs take as long as this on average
 HANDED_OFF_SECONDS: Final = 5.0
 SMALL_ROWS: Final = 200  # larger groups are worth a hand-off: SQLite works while the loop goes on
 _WEIGHT: Final = 0.05
 
 
 class Pace:
-    """Learns from how long commits took; times are monotonic seconds."""
+    """Learns from how long the disk took to sync; times are monotonic seconds."""
 
     def __init__(self) -> None:
         self._mean = 0.0
@@ -30,7 +30,7 @@ class Pace:
         return rows <= SMALL_ROWS and now >= self._handed_off_until
 
     def took(self, seconds: float, now: float) -> None:
-        """A commit on the loop's thread took so long."""
+        """The sync of a commit on the loop's thread took so long."""
         self._mean += (seconds - self._mean) * _WEIGHT
         if seconds > SLOW_SECONDS or self._mean > MEAN_SLOW_SECONDS:
             self._mean = 0.0

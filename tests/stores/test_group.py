@@ -26,6 +26,7 @@ class HeldBackend:
         self.gate = threading.Semaphore(0)
         self.entered = threading.Semaphore(0)
         self.fate: bool | StoreUnavailable | None = None
+        self.sync_seconds = 0.0
         self.untended = False
         self.tended: list[str] = []
         self.closed = False

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -43,6 +44,7 @@ class SqliteWriter:
         self._keys = OrderKeys(0)
         self._waits = True  # as a connection is opened
         self._rows_in_log = 0
+        self.sync_seconds = 0.0
 
     def commit(self, parts: Sequence[Part], *, wait: bool = True) -> Answers:
         """See Backend.commit."""
@@ -117,12 +119,14 @@ class SqliteWriter:
     def _commit(
         self, connection: sqlite3.Connection, answers: Answers, evidence: Evidence | None
     ) -> None:
+        begun = time.perf_counter()
         try:
             connection.execute("COMMIT")
         except sqlite3.Error as error:
             if is_busy(error):
                 raise
             raise CommitUnknown(answers, evidence) from error
+        self.sync_seconds = time.perf_counter() - begun
 
     def _roll_back(self, connection: sqlite3.Connection, error: BaseException) -> None:
         try:
