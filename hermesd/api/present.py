@@ -27,10 +27,15 @@ from hermesd.core.job import ErrorInfo, Job
 from hermesd.core.records import EventRecord, KnownType
 
 
-@lru_cache(maxsize=64)  # a fresh job has one time in several fields
 def rfc3339(seconds: float) -> str:
     """UTC seconds as RFC 3339 with microseconds."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")[:-6] + "Z"
+    micros = round(seconds * 1_000_000)
+    return f"{_to_the_second(micros // 1_000_000)}.{micros % 1_000_000:06d}Z"
+
+
+@lru_cache(maxsize=16)  # times that are shown are often of the same second
+def _to_the_second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat()[:19]
 
 
 def _time(seconds: float | None) -> str | None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Final
 
 SLOW_SECONDS: Final = 0.02  # one sync like this, and commits are handed off
-MEAN_SLOW_SECONDS: Final = 0.001  # or when syncs take as long as this on average
+MEAN_SLOW_SECONDS: Final = 0.002  # or when syncs take as long as this on average
 HANDED_OFF_SECONDS: Final = 5.0
 SMALL_ROWS: Final = 200  # larger groups are worth a hand-off: SQLite works while the loop goes on
 _WEIGHT: Final = 0.05
