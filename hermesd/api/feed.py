@@ -79,6 +79,7 @@ class Feeder:
                 assigned_by=self._state.name,
                 rung=self._state.queue.rung,
                 at=now,
+                job=job,
             )
             for job, slot in placed
         ]

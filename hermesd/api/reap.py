@@ -25,6 +25,7 @@ from hermesd.core.states import State
 TICK_SECONDS = 1.0
 RETRY_SECONDS = 0.5
 ORPHAN_ROUND = 1000
+LEFT = "deregistered"
 ORPHANS_EVERY_TICKS = 5
 FORGET_EVERY_TICKS = 600
 
@@ -100,7 +101,7 @@ class Reaper:
 
     async def depart(self, view: WorkerView) -> None:
         """A worker has left for good: what it still held, if anything, was not begun or is lost."""
-        await self.bury(view, "deregistered", proven_dead=False)
+        await self.bury(view, LEFT, proven_dead=False)
 
     async def release_unlisted(self, view: WorkerView, lost_leases: Sequence[Held]) -> None:
         """Leases that a worker should have and does not list: they are nowhere, so queue them."""
@@ -114,9 +115,13 @@ class Reaper:
         if self._state.registry.get(view.incarnation) is not view:
             return
         self._state.registry.remove(view.incarnation)
-        self._state.ring.publish(EventKind.EVICTED, worker_id=view.worker_id, message=cause)
-        self._state.log.warning(
-            "worker evicted",
+        if cause == LEFT:
+            say, event = self._state.log.info, "worker left"
+        else:
+            say, event = self._state.log.warning, "worker evicted"
+            self._state.ring.publish(EventKind.EVICTED, worker_id=view.worker_id, message=cause)
+        say(
+            event,
             worker_id=view.worker_id,
             incarnation=view.incarnation,
             why=cause,

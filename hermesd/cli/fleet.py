@@ -59,7 +59,7 @@ def types(settings: Settings) -> None:
             str(each.workers),
             each.source,
             screen.when(each.last_seen),
-            each.description,
+            each.description.partition("\n")[0],
         )
         for each in catalogue.types
     )

@@ -43,7 +43,8 @@ class Submitted(msgspec.Struct, frozen=True, kw_only=True):
 class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     """Give the job of `token` (its lease as it is now) to an incarnation.
 
-    `move` is ASSIGN for a queued job, REASSIGN for a running one that its worker refused.
+    `move` is ASSIGN for a queued job, REASSIGN for a running one that its worker refused. `job` is
+    the job as it was read at that lease, if it was: it saves the store reading it again.
     """
 
     token: Token
@@ -53,6 +54,7 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     rung: Rung
     at: float
     move: Move = Move.ASSIGN
+    job: Job | None = None
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):

@@ -48,6 +48,27 @@ async def test_a_job_that_ignores_its_end_is_overruled(
 
 
 @pytest.mark.faults
+async def test_a_worker_with_too_many_lost_threads_recycles_itself(deployment: Deployment) -> None:
+    """It drains and exits with 75, though the threads go on; the jobs end as failed."""
+    deployment.settings = {
+        "HERMES_WORKER__TIMEOUT_GRACE_SECONDS": "1",
+        "HERMES_WORKER__MAX_LOST_THREADS": "1",
+        "HERMES_DRAIN__SECONDS": "1",
+    }
+    await deployment.api()
+    worker = await deployment.worker("w1")
+    await deployment.client.routable("w1")
+    ids = [
+        (await deployment.client.submit("stubborn", {"seconds": 60.0}, timeout=1.0))["job"]["id"]
+        for _ in range(2)
+    ]
+    assert await worker.wait(30) == 75
+    for job_id in ids:
+        assert (await deployment.client.ended(job_id))["error"]["kind"] == "timeout"
+    deployment.history.check(ids)
+
+
+@pytest.mark.faults
 async def test_a_handler_that_blocks_the_event_loop_costs_no_job(deployment: Deployment) -> None:
     """The worker is silent past its TTL: its jobs run elsewhere, and it comes back."""
     deployment.settings = QUICK

@@ -22,7 +22,9 @@ def mixed(seed: int) -> list[bytes]:
     return bodies("note", [{"seconds": seconds} for seconds in lengths])
 
 
-async def submit_around(deployment: Deployment, answers: Answers, moment: int, act: object) -> None:
+async def submit_around(
+    deployment: Deployment, answers: Answers, moment: int, act: Callable[[], Awaitable[None]]
+) -> None:
     """Submit, and call `act` once `moment` submits are over."""
 
     async def interrupt() -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import random
 from datetime import datetime
 
 import pytest
+import trio
 from processes.daemon import DaemonProcess, Line
 from processes.deployment import Deployment
 from processes.ports import free_port
+from processes.submitter import Answers, bodies, submit_all
 
 
 def seconds_between(first: Line, second: Line) -> float:
@@ -44,6 +47,35 @@ async def test_the_jobs_of_a_killed_worker_run_elsewhere_soon(deployment: Deploy
     assert len(again) == evicted["released"]
     assert all(row.lease > 1 for row in again)
     assert len(deployment.history.starts()) == len(ids) + len(again)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("seed", range(3))
+async def test_no_job_is_lost_or_doubled_when_a_worker_dies_in_a_burst(
+    deployment: Deployment, seed: int
+) -> None:
+    """Killed at a random moment, with batches on their way and outcomes unreported."""
+    submits = bodies("note", [{"seconds": 0.01}] * 2000)
+    moment = random.Random(seed).randrange(1, len(submits) * 9 // 10)
+    _, first, _ = await start_two(deployment)
+    answers = Answers()
+
+    async def kill_and_start() -> None:
+        await answers.reached(moment)
+        first.kill9()
+        await first.wait()
+        await deployment.worker("w1")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(kill_and_start)
+        await submit_all(deployment.client.port, submits, connections=32, answers=answers)
+    await deployment.client.all_ended()
+    jobs = deployment.history.check(answers.accepted)
+    assert len(answers.accepted) == len(jobs) == len(submits)
+    assert {row.state for row in jobs.values()} == {"succeeded"}
+    settled = await deployment.client.metric("hermesd_jobs_settled_total", outcome="succeed")
+    assert settled == len(submits)
+    assert await deployment.client.metric("hermesd_invariant_breaches_total") == 0
 
 
 @pytest.mark.faults

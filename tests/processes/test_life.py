@@ -77,6 +77,22 @@ async def test_jobs_end_as_their_handlers_say(deployment: Deployment) -> None:
     deployment.history.check(ids)
 
 
+async def test_a_handler_in_a_thread_hears_that_it_should_end(deployment: Deployment) -> None:
+    """Because a cancel was asked for, and because its time is up."""
+    await deployment.both()
+    client = deployment.client
+    await client.routable("both")
+    wanted = (await client.submit("note.thread", {"seconds": 50.0}))["job"]["id"]
+    late = (await client.submit("note.thread", {"seconds": 50.0}, timeout=0.5, max_attempts=1))[
+        "job"
+    ]["id"]
+    await client.running(2)
+    assert (await client.http.delete(f"/jobs/{wanted}")).status_code == 202
+    assert (await client.ended(wanted))["state"] == "cancelled"
+    assert (await client.ended(late))["error"]["kind"] == "timeout"
+    deployment.history.check([wanted, late])
+
+
 async def test_a_second_daemon_on_the_same_store_is_refused(deployment: Deployment) -> None:
     """With SQLite one api holds the file."""
     await deployment.api()

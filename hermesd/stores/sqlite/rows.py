@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -149,6 +150,11 @@ def text(raw: bytes | msgspec.Raw) -> str:
     return bytes(raw).decode()
 
 
+@lru_cache(maxsize=256)  # most jobs share a handful, and each is checked when it is made
+def _backoff(encoded: str) -> Backoff:
+    return msgspec.json.decode(encoded, type=Backoff)
+
+
 def to_job(row: Row) -> Job:
     """The job of a row."""
     return Job(
@@ -161,8 +167,8 @@ def to_job(row: Row) -> Job:
         attempts=row.attempts,
         max_attempts=row.max_attempts,
         timeout=seconds(row.timeout_us),
-        backoff=msgspec.json.decode(row.backoff, type=Backoff),
-        labels=msgspec.json.decode(row.labels, type=dict[str, str]),
+        backoff=_backoff(row.backoff),
+        labels={} if row.labels == "{}" else msgspec.json.decode(row.labels, type=dict[str, str]),
         run=row.run,
         lease=row.lease,
         owner=row.owner,

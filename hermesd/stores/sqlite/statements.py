@@ -31,6 +31,26 @@ SUCCEED: Final = (
     "WHERE jobs.id = new.id AND jobs.lease = new.lease AND jobs.state = 'running'"
 )
 
+_ASSIGNED: Final = (
+    "lease",
+    "attempts",
+    "rung",
+    "assigned_by",
+    "worker_id",
+    "incarnation",
+    "updated_us",
+    "started_us",
+)
+# [id, lease as it was, then _ASSIGNED], for queued jobs of the store's own
+ASSIGN_JOBS: Final = (
+    "UPDATE jobs SET state = 'running', owner = 'incarnation', "
+    f"{', '.join(f'{name} = new.{name}' for name in _ASSIGNED)} "
+    f"FROM ({_EACH} SELECT {_unpacked(('id', 'old_lease'))}, {_unpacked(_ASSIGNED, 2)} "
+    "FROM given) AS new "
+    "WHERE jobs.id = new.id AND jobs.lease = new.old_lease AND jobs.state = 'queued' "
+    "AND jobs.owner = 'store'"
+)
+
 # [id, state and lease as they were, then CHANGING]; entering `queued` clears the publish mark.
 CHANGE_JOBS: Final = (
     f"UPDATE jobs SET {', '.join(f'{name} = new.{name}' for name in CHANGING)}, "

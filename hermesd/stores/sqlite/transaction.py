@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from hermesd.core.errors import StoreUnavailable
+from hermesd.core.job import Job
 from hermesd.core.outcome import Settlement
-from hermesd.core.records import Verdict
-from hermesd.core.states import Move
+from hermesd.core.records import Assignment, Verdict
+from hermesd.core.states import Move, State
 from hermesd.stores.backend import Answers, CommitUnknown, Evidence, Part, Verb
 from hermesd.stores.micros import micros, micros_or_none
+from hermesd.stores.moves import assigned as assigned_to
 from hermesd.stores.moves import unstorable
 from hermesd.stores.sqlite import fleet_rows, statements
 from hermesd.stores.sqlite.changes import Changes
@@ -31,7 +33,7 @@ ROWS_IN_LOG: Final = 4000  # rows changed between two checkpoints, about 16 MB o
 
 
 class _LateOutcome(Exception):
-    """Not every success hit a running job: do the group again, looking at each."""
+    """Not every change that was written unseen hit its job: do the group again, looking at each."""
 
 
 class SqliteWriter:
@@ -163,7 +165,7 @@ def apply(
 ) -> tuple[Answers, Evidence | None]:
     """All statements of one group; with `look_first` each success is checked before it is written.
 
-    Raises _LateOutcome where, without `look_first`, a success hit no running job of its lease.
+    Raises _LateOutcome where, without `look_first`, some success or assignment hit no job.
     """
     answers: list[Sequence[Any]] = [()] * len(parts)
     unit = Unit(connection, keys)
@@ -171,6 +173,7 @@ def apply(
     inserts: list[int] = []
     purges: list[int] = []
     successes: list[Settlement] = []
+    assigned: Assignment | None = None
     for place, part in enumerate(parts):
         if part.verb in fleet_rows.FLEET_VERBS:
             answers[place] = fleet_rows.apply(connection, part.verb, part.items, part.at)
@@ -181,9 +184,14 @@ def apply(
         elif not look_first and _all_succeed(part):
             successes += part.items
             answers[place] = [Verdict.RECORDED] * len(part.items)
+        elif not look_first and _all_known(part):
+            answers[place] = _assign(connection, part.items)
+            assigned = part.items[0]
         else:
             one_by_one.append(place)
     evidence = _succeed(connection, successes)  # before any job is read into the unit
+    if assigned is not None:
+        evidence = (assigned.token.job_id, State.RUNNING, assigned.token.lease + 1)
     evidence = _insert(connection, unit, keys, parts, inserts, answers) or evidence
     if one_by_one:
         changes = Changes(connection, unit)
@@ -202,6 +210,38 @@ def _all_succeed(part: Part) -> bool:
         item.move is Move.SUCCEED and item.attempts is None and item.crash_count is None
         for item in part.items
     )
+
+
+def _all_known(part: Part) -> bool:
+    """Whether a part assigns queued jobs that the caller has read, so that they need no reading."""
+    return part.verb is Verb.ASSIGN and all(
+        item.move is Move.ASSIGN and item.job is not None and item.job.lease == item.token.lease
+        for item in part.items
+    )
+
+
+def _assign(connection: sqlite3.Connection, assignments: Sequence[Assignment]) -> list[Job]:
+    changes = [assigned_to(one.job, one) for one in assignments]
+    jobs = [change.after for change in changes if change is not None]
+    rows = [
+        (
+            job.id,
+            job.lease - 1,
+            job.lease,
+            job.attempts,
+            job.rung,
+            job.assigned_by,
+            job.worker_id,
+            job.incarnation,
+            micros(job.updated_at),
+            micros_or_none(job.started_at),
+        )
+        for job in jobs
+    ]
+    done = connection.execute(statements.ASSIGN_JOBS, (as_json(rows),)).rowcount
+    if done != len(assignments):
+        raise _LateOutcome
+    return jobs
 
 
 def _insert(

@@ -1,0 +1,187 @@
+"""Waiting jobs: who is fed first, and that nobody is forgotten."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+import trio
+from trio.testing import MockClock
+
+from agents.scripted import ScriptedWorker
+from agents.world import Api, all_in, open_api, until
+from hermesd.api.feed import RECONCILE_SECONDS
+from hermesd.core.errors import OutcomeUnknown
+from hermesd.core.job import Job
+from hermesd.core.records import IdempotencyKey, Submission
+from hermesd.core.states import State
+
+
+async def join(api: Api, slots: int, name: str = "w1") -> ScriptedWorker:
+    """A worker with so many async slots."""
+    worker = ScriptedWorker(name, slots={"async": slots, "thread": 1, "process": 0})
+    await worker.open(api.nursery)
+    await worker.join(api)
+    worker.keep_beating(api)
+    return worker
+
+
+async def plant(api: Api, *jobs: Job) -> None:
+    """Put jobs into the store behind the api's back."""
+    keys: tuple[IdempotencyKey | None, ...] = (None,) * len(jobs)
+    await api.store.jobs.insert(Submission(jobs=jobs, keys=keys))
+
+
+def waiting(number: int, **members: object) -> Job:
+    """A queued job."""
+    job = Job(id=f"j{number}", type="note", payload=msgspec.Raw(b"{}"))
+    return msgspec.structs.replace(job, **members)
+
+
+async def test_the_most_urgent_is_fed_first_then_the_oldest(api: Api, clock: MockClock) -> None:
+    """Over all types of a queue."""
+    low = await api.submit(priority=0)
+    old = await api.submit("chime", priority=7)
+    new = await api.submit(priority=7)
+    worker = await join(api, 2)
+    assert await api.agents.feeder.run_once() == 2
+    await until(lambda: len(worker.held) == 2, "the dispatch")
+    assert {token.job_id for token in worker.held} == {old.job.id, new.job.id}
+    assert (await api.job(low.job.id)).state is State.QUEUED
+
+
+async def test_suspects_do_not_keep_others_waiting(clock: MockClock) -> None:
+    """Only one of them may be at a worker; what is behind them in the queue goes past."""
+    async with open_api() as api:
+        suspects = [waiting(number, crash_count=1, priority=10) for number in range(5)]
+        await plant(api, *suspects, waiting(8), waiting(9))
+        api.state.tally.reset(await api.store.reader.counts())
+        worker = await join(api, 3)
+        api.start()
+        await until(lambda: len(worker.held) == 3, "all slots to be used")
+        held = {token.job_id for token in worker.held}
+        assert len(held & {job.id for job in suspects}) == 1
+        assert {"j8", "j9"} < held
+
+
+async def test_a_job_that_memory_does_not_know_is_found(api: Api, clock: MockClock) -> None:
+    """What waits in the store is fed, whatever the counts say."""
+    worker = await join(api, 2)
+    api.start()
+    await plant(api, waiting(1))
+    await until(lambda: bool(worker.held), "the job to be found", RECONCILE_SECONDS + 10)
+
+
+async def test_a_submit_of_unknown_fate_is_run(api: Api, clock: MockClock) -> None:
+    """The client was told that nobody knows; the store knows."""
+    api.jobs.unknown = 1
+    with pytest.raises(OutcomeUnknown):
+        await api.submit()
+    worker = await join(api, 2)
+    api.start()
+    await until(lambda: bool(worker.held), "the job to be found", RECONCILE_SECONDS + 10)
+
+
+async def test_a_direct_submit_of_unknown_fate_is_run(api: Api, clock: MockClock) -> None:
+    """It is running by the store, and nobody has sent it."""
+    worker = await join(api, 2)
+    api.start()
+    api.jobs.unknown = 1
+    with pytest.raises(OutcomeUnknown):
+        await api.submit()
+    await trio.sleep(2)
+    await worker.beat(api)
+    await until(lambda: bool(worker.held), "the job to be sent", 20)
+    assert api.view(worker.incarnation).free("async") == 1
+
+
+async def test_phantoms_are_forgotten(api: Api, clock: MockClock) -> None:
+    """A job that waits by the counts only does not send submits behind it for ever."""
+    worker = await join(api, 2)
+    api.state.tally.entered(waiting(1))
+    api.start()
+    await until(lambda: not api.state.tally.waiting_total, "the counts to be right")
+    answer = await api.submit()
+    assert answer.routed == "direct"
+    assert worker.held
+
+
+async def test_a_reconciliation_does_not_lose_what_came_meanwhile(
+    api: Api, clock: MockClock
+) -> None:
+    """Counts that were outdated when they came only add."""
+    outdated = await api.store.reader.counts()
+    await api.submit()
+    api.state.tally.amend(outdated)
+    assert api.state.tally.waiting_total == 1
+
+
+async def test_a_store_that_is_away_is_asked_now_and_then(api: Api, clock: MockClock) -> None:
+    """Neither a spin nor an end."""
+    worker = await join(api, 2)
+    await plant(api, waiting(1))
+    api.state.tally.reset(await api.store.reader.counts())
+    api.jobs.down = True
+    api.start()
+    before = api.jobs.calls
+    await trio.sleep(60)
+    assert api.jobs.calls - before < 600
+    api.jobs.down = False
+    await until(lambda: bool(worker.held), "the job to be fed")
+
+
+async def test_jobs_that_cannot_be_placed_make_no_spin(api: Api, clock: MockClock) -> None:
+    """Suspects that wait for each other are looked at now and then."""
+    suspects = [waiting(number, crash_count=1) for number in range(3)]
+    await plant(api, *suspects)
+    api.state.tally.reset(await api.store.reader.counts())
+    worker = await join(api, 3)
+    api.start()
+    await until(lambda: len(worker.held) == 1, "the first")
+    before = api.jobs.calls
+    await trio.sleep(60)
+    assert api.jobs.calls - before < 300
+
+
+async def test_one_suspect_after_the_other_runs(api: Api, clock: MockClock) -> None:
+    """Each gets its turn when the one before has ended."""
+    suspects = [waiting(number, crash_count=1) for number in range(3)]
+    await plant(api, *suspects)
+    api.state.tally.reset(await api.store.reader.counts())
+    worker = await join(api, 3)
+    api.start()
+    for _ in suspects:
+        await until(lambda: len(worker.held) == 1, "the next suspect", 20)
+        [token] = worker.held
+        await worker.report(api, worker.outcome(token))
+    await all_in(api, [job.id for job in suspects], State.SUCCEEDED)
+
+
+async def test_a_submit_does_not_wait_behind_what_no_worker_serves(
+    clock: MockClock,
+) -> None:
+    """A job whose type has workers, but none for its queue, is overtaken by nobody."""
+    async with open_api({"queues": {"mail": {}}}) as api:
+        other = ScriptedWorker("w2")
+        other.queues = ("mail",)
+        other.types = other.types[1:]
+        await other.open(api.nursery)
+        await other.join(api)
+        worker = ScriptedWorker("w1")
+        worker.types = worker.types[:1]
+        await worker.open(api.nursery)
+        await worker.join(api)
+        stuck = await api.submit("chime")
+        assert stuck.routed == "queue"
+        answer = await api.submit("note")
+        assert answer.routed == "direct"
+
+
+async def test_a_submit_waits_behind_its_equals(api: Api, clock: MockClock) -> None:
+    """What is as urgent and came before goes first; what is more urgent need not wait."""
+    await api.submit()
+    worker = await join(api, 2)
+    behind = await api.submit()
+    assert (behind.routed, behind.note) == ("queue", "queued behind waiting jobs of queue default")
+    urgent = await api.submit(priority=10)
+    assert urgent.routed == "direct"
+    assert len(worker.held) == 1

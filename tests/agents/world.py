@@ -1,0 +1,165 @@
+"""An api over a store in memory that can be made to fail, and what tests ask of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import structlog
+import trio
+
+from hermesd.api.admission import JobRequest
+from hermesd.api.events import EventRing
+from hermesd.api.role import ApiAgents, ApiParts
+from hermesd.api.state import ApiState
+from hermesd.api.submit import SubmitAnswer
+from hermesd.clock import TrioClock
+from hermesd.config import Config
+from hermesd.core.job import Job, Kind
+from hermesd.core.jobtype import JobType
+from hermesd.core.registry import WorkerView
+from hermesd.core.states import State
+from hermesd.observe.metrics import ApiMetrics
+from hermesd.queues.embedded import EmbeddedQueue
+from hermesd.testing.memory import MemoryStore
+from hermesd.testing.outages import UnsteadyJobs
+
+TYPES = (
+    JobType(name="note", kind=Kind.ASYNC),
+    JobType(name="chime", kind=Kind.ASYNC),
+    JobType(name="grind", kind=Kind.THREAD),
+)
+
+
+class SteppedClock(TrioClock):
+    """Its UTC can be set forward or back, as an operator would."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._stepped = 0.0
+
+    def step(self, seconds: float) -> None:
+        """Set the wall clock."""
+        self._stepped += seconds
+
+    def utc(self) -> float:
+        """Seconds since the epoch, as set."""
+        return super().utc() + self._stepped
+
+
+@dataclass
+class Api:
+    """One life of one api."""
+
+    state: ApiState
+    agents: ApiAgents
+    store: MemoryStore
+    jobs: UnsteadyJobs
+    clock: SteppedClock
+    nursery: trio.Nursery
+
+    async def submit(self, type_name: str = "note", **members: Any) -> SubmitAnswer:
+        """Submit one job."""
+        [answer] = await self.agents.submitter.submit([JobRequest(type=type_name, **members)])
+        return answer
+
+    async def job(self, job_id: str) -> Job:
+        """The job as the store has it."""
+        job = await self.store.reader.get(job_id)
+        assert job is not None
+        return job
+
+    def view(self, incarnation: str) -> WorkerView:
+        """A registered worker."""
+        view = self.state.registry.get(incarnation)
+        assert view is not None
+        return view
+
+    def start(self) -> None:
+        """Let the agents run by themselves."""
+        for agent in (self.agents.reaper, self.agents.feeder, self.agents.timer):
+            self.nursery.start_soon(agent.run)
+
+    def breaches(self) -> float:
+        """What the invariants' metric counts."""
+        samples = (
+            sample.value
+            for metric in self.state.metrics.registry.collect()
+            if metric.name == "hermesd_invariant_breaches"
+            for sample in metric.samples
+            if sample.name.endswith("_total")
+        )
+        return sum(samples)
+
+
+@asynccontextmanager
+async def open_api(
+    settings: Mapping[str, Any] | None = None,
+    *,
+    store: MemoryStore | None = None,
+    boot: str = "boot-1",
+    name: str = "api-1",
+) -> AsyncIterator[Api]:
+    """An api that has recalled its state; its agents do not run yet."""
+    config = msgspec.convert(settings or {}, Config)
+    clock = SteppedClock()
+    store = store or MemoryStore(clock)
+    jobs = UnsteadyJobs(store.jobs)
+    state = ApiState(
+        name=name,
+        boot=boot,
+        store_id=await store.fleet.store_id(),
+        config=config,
+        clock=clock,
+        chance=lambda: 0.5,
+        jobs=jobs,
+        reader=store.reader,
+        fleet=store.fleet,
+        queue=EmbeddedQueue(jobs),
+        ring=EventRing(config.events.ring, clock, config.events.max_streams),
+        metrics=ApiMetrics(),
+        log=structlog.get_logger(),
+    )
+    async with trio.open_nursery() as nursery:
+        parts = ApiParts(
+            types=store.types,
+            installed=TYPES,
+            open_control=_no_control,
+            listeners=(),
+            store_check=store.check,
+            commits=lambda: (0, 0, 0.0),
+            role="api",
+        )
+        agents = ApiAgents(state, parts, nursery)
+        await agents.recall()
+        yield Api(state, agents, store, jobs, clock, nursery)
+        nursery.cancel_scope.cancel()
+
+
+def _no_control(service: Any) -> Any:
+    raise AssertionError("the control line is called directly")
+
+
+async def until(
+    condition: Callable[[], bool] | Callable[[], Awaitable[bool]], what: str, seconds: float = 300
+) -> None:
+    """Wait, in the test clock's time, until a condition holds."""
+    with trio.move_on_after(seconds):
+        while True:
+            met = condition()
+            if met if isinstance(met, bool) else await met:
+                return
+            await trio.sleep(0.05)
+    raise AssertionError(f"waited {seconds} s in vain for {what}")
+
+
+async def all_in(api: Api, ids: Sequence[str], *states: State) -> None:
+    """Wait until all jobs are in one of these states."""
+
+    async def reached() -> bool:
+        return all([(await api.job(job_id)).state in states for job_id in ids])
+
+    await until(reached, f"{len(ids)} jobs to be {', '.join(states)}")
