@@ -16,6 +16,7 @@ from hermesd.api.lines import Lines
 from hermesd.api.state import ApiState
 from hermesd.core.errors import OutcomeUnknown, Unavailable
 from hermesd.core.events import EventKind
+from hermesd.core.fleet import Incarnation
 from hermesd.core.job import ErrorInfo, Job
 from hermesd.core.outcome import Outcome, OutcomeKind, Settlement, lost, settle
 from hermesd.core.records import Verdict
@@ -103,6 +104,25 @@ class Reaper:
         """A worker has left for good: what it still held, if anything, was not begun or is lost."""
         await self.bury(view, LEFT, proven_dead=False)
 
+    async def bury_absent(self, known: Incarnation, cause: str) -> None:
+        """Fence an incarnation that is proven dead and was never registered here; charge its jobs.
+
+        Raises Unavailable or OutcomeUnknown where the store did not take it.
+        """
+        found = await self._state.reader.get_many(self.earlier(known.incarnation))
+        jobs = [
+            job
+            for job in found
+            if job.state is State.RUNNING and job.incarnation == known.incarnation
+        ]
+        now = self._state.clock.utc()
+        settlements = [lost(job, now, proven_dead=True) for job in jobs]
+        released = await self._settle(None, jobs, settlements) if jobs else 0
+        await self._state.fleet.fence(known.incarnation, silent_for_seconds=None)
+        self.forget_earlier(known.incarnation)
+        self._tell_eviction(known.worker_id, known.incarnation, cause, released)
+        await self._release_orphans()
+
     async def release_unlisted(self, view: WorkerView, lost_leases: Sequence[Held]) -> None:
         """Leases that a worker should have and does not list: they are nowhere, so queue them."""
         await self._give_back(view, [(held, False) for held in lost_leases])
@@ -116,18 +136,22 @@ class Reaper:
             return
         self._state.registry.remove(view.incarnation)
         if cause == LEFT:
-            say, event = self._state.log.info, "worker left"
+            self._state.log.info(
+                "worker left", worker_id=view.worker_id, incarnation=view.incarnation
+            )
         else:
-            say, event = self._state.log.warning, "worker evicted"
-            self._state.ring.publish(EventKind.EVICTED, worker_id=view.worker_id, message=cause)
-        say(
-            event,
-            worker_id=view.worker_id,
-            incarnation=view.incarnation,
+            self._tell_eviction(view.worker_id, view.incarnation, cause, released)
+        await self._release_orphans()
+
+    def _tell_eviction(self, worker_id: str, incarnation: str, cause: str, released: int) -> None:
+        self._state.ring.publish(EventKind.EVICTED, worker_id=worker_id, message=cause)
+        self._state.log.warning(
+            "worker evicted",
+            worker_id=worker_id,
+            incarnation=incarnation,
             why=cause,
             released=released,
         )
-        await self._release_orphans()
 
     async def _give_back(self, view: WorkerView, leases: Sequence[tuple[Held, bool]]) -> int:
         if not leases:
@@ -137,14 +161,15 @@ class Reaper:
         return await self._settle(view, [held.job for held, _ in leases], settlements)
 
     async def _settle(
-        self, view: WorkerView, jobs: Sequence[Job], settlements: Sequence[Settlement]
+        self, view: WorkerView | None, jobs: Sequence[Job], settlements: Sequence[Settlement]
     ) -> int:
         verdicts = await self._state.jobs.settle(settlements)
         recorded = 0
         for job, settlement, verdict in zip(jobs, settlements, verdicts, strict=True):
             if verdict is Verdict.RETRY:
                 continue  # it is held still, so that the next pass finds it again
-            view.drop(job.id, job.lease)
+            if view is not None:
+                view.drop(job.id, job.lease)
             if verdict is Verdict.RECORDED:
                 recorded += 1
                 self._ledger.settled(job, settlement)

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import msgspec
 import trio
 
+from hermesd.api.absent import Absentees
 from hermesd.api.admission import Admission
 from hermesd.api.app import build_app
 from hermesd.api.catalogue import Catalogue
@@ -89,6 +90,7 @@ class ApiAgents:
             work,
         )
         self.feeder = Feeder(state, router, self.lines, self.ledger, work)
+        self.absentees = Absentees(state, self.reaper)
         self.checker = InvariantChecker(state, self.lines)
         self.fleet_line = FleetLine(state)
         self.timer = DueTimer(state, self.ledger, due)
@@ -166,6 +168,7 @@ async def run_api(
             agents.reaper.run,
             agents.feeder.run,
             agents.timer.run,
+            agents.absentees.run,
             agents.checker.run,
             agents.fleet_line.run,
         ):
