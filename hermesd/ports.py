@@ -29,6 +29,8 @@ from hermesd.core.records import (
     Claim,
     ClaimAnswer,
     Counts,
+    EndedPage,
+    EndedRange,
     EventRecord,
     JobFilter,
     JobPage,
@@ -128,6 +130,12 @@ class JobReader(Protocol):
 
     async def misowned(self, limit: int) -> Sequence[Job]:
         """Live jobs whose owner does not fit their state: a breach of invariant 3."""
+
+    async def ended(self, wanted: EndedRange) -> EndedPage:
+        """Ended jobs among the next ones by id, which is the order of creation.
+
+        Looks at no more than `limit` jobs, so that walking over all of them never is one long read.
+        """
 
 
 class Fleet(Protocol):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Sequence
 
 import trio
 
@@ -15,7 +16,8 @@ from hermesd.core.job import Job
 from hermesd.core.records import Assignment, Waiting
 from hermesd.signal import Signal
 
-MAX_ROUND = 1000
+READ_AHEAD = 1000  # jobs read at once; most of them are assigned in later rounds
+MAX_ROUND = 200  # jobs in one commit: while it is under way the last round's are being sent
 LOOK_AGAIN_SECONDS = 5.0
 RETRY_SECONDS = 0.5
 # How soon the counts are compared with the store: when they look wrong, and in any case.
@@ -33,6 +35,8 @@ class Feeder:
         self._ledger = ledger
         self._work = work
         self._reconciled_at = state.clock.monotonic()
+        self._ahead: deque[Job] = deque()
+        self._returned = 0
 
     async def run(self) -> None:
         """Work whenever a job is queued, a slot freed or a worker found; else look now and then."""
@@ -49,23 +53,52 @@ class Feeder:
     async def run_once(self) -> int:
         """One round: how many jobs were given to workers."""
         await self._reconcile(RECONCILE_SECONDS)
+        free = self._free()
         pairs = tuple(pair for pair in self._state.tally.pairs() if self._room(*pair))
         if not pairs:
             return 0
-        limit = min(self._free(), MAX_ROUND)
-        jobs = await self._state.queue.take(Waiting(pairs=pairs, limit=limit))
-        if not jobs:
+        if self._outdated(pairs):
+            self._ahead.clear()
+        fresh = not self._ahead
+        if fresh and not await self._read(pairs):
             await self._reconcile(SUSPECT_SECONDS)
             return 0
-        placed = self._place(jobs)
-        if not placed and len(jobs) == limit:
-            # The first ones may have to wait (as suspects do) where others need not.
-            jobs = await self._state.queue.take(Waiting(pairs=pairs, limit=MAX_ROUND))
-            placed = self._place(jobs)
+        placed = self._place(min(free, MAX_ROUND))
+        if not placed and not fresh and await self._read(pairs):
+            # What was read ahead fits no free slot, but other jobs may.
+            placed = self._place(min(free, MAX_ROUND))
         return await self._assign(placed)
 
-    def _place(self, jobs: Sequence[Job]) -> list[tuple[Job, Reservation]]:
-        return [(job, slot) for job in jobs if (slot := self._router.place(job))]
+    async def _read(self, pairs: tuple[tuple[str, str], ...]) -> bool:
+        """Read the head of what waits in these (queue, type) pairs; False where there is none."""
+        self._returned = self._state.tally.returned
+        jobs = await self._state.queue.take(Waiting(pairs=pairs, limit=READ_AHEAD))
+        self._ahead = deque(jobs)
+        return bool(jobs)
+
+    def _outdated(self, pairs: Iterable[tuple[str, str]]) -> bool:
+        """Whether something waits that goes before what was read ahead.
+
+        A higher priority does, and a job that came back from its worker may.
+        """
+        tally = self._state.tally
+        if not self._ahead or tally.returned != self._returned:
+            return True
+        return tally.highest(pairs) > self._ahead[0].priority
+
+    def _place(self, most: int) -> list[tuple[Job, Reservation]]:
+        """Slots for the first jobs of those read ahead; the others stay there."""
+        placed: list[tuple[Job, Reservation]] = []
+        left: deque[Job] = deque()
+        while self._ahead and len(placed) < most:
+            job = self._ahead.popleft()
+            slot = self._router.place(job)
+            if slot:
+                placed.append((job, slot))
+            else:
+                left.append(job)
+        self._ahead.extendleft(reversed(left))
+        return placed
 
     async def _assign(self, placed: Sequence[tuple[Job, Reservation]]) -> int:
         if not placed:

@@ -65,6 +65,7 @@ class Ledger:
         if target is State.QUEUED:
             self._state.tally.left(job)
             self._state.tally.entered(msgspec.structs.replace(job, state=State.QUEUED))
+            self._state.tally.returned += 1
             self._work.set()
         else:
             self._state.tally.moved(State.RUNNING, target)
@@ -84,6 +85,8 @@ class Ledger:
 
     def queued(self, jobs: Iterable[Job], source: State, kind: EventKind) -> None:
         """Jobs came (back) to the queue: due, requeued by an operator, or left by a lost worker."""
+        if source is State.RUNNING:
+            self._state.tally.returned += 1
         for job in jobs:
             self._state.tally.states[source] -= 1
             self._state.tally.entered(job)
@@ -103,6 +106,11 @@ class Ledger:
     def purged(self, jobs: int) -> None:
         """An operator deleted so many failed jobs."""
         self._state.tally.states[State.FAILED] -= jobs
+
+    def pruned(self, state: State, jobs: int) -> None:
+        """So many jobs that had ended in `state` were deleted because their time was over."""
+        self._state.tally.states[state] -= jobs
+        self._state.metrics.pruned(state, jobs)
 
     async def wait_ended(self, job_id: str, seconds: float) -> None:
         """Return when the job's run has ended as far as this api knows, or after `seconds`."""

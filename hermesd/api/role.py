@@ -29,6 +29,7 @@ from hermesd.api.lines import Lines
 from hermesd.api.operate import Aftermath, Operator
 from hermesd.api.reap import Reaper
 from hermesd.api.record import Recorder
+from hermesd.api.retain import Retainer
 from hermesd.api.route import Router
 from hermesd.api.services import ApiServices
 from hermesd.api.state import ApiState
@@ -94,6 +95,7 @@ class ApiAgents:
         self.checker = InvariantChecker(state, self.lines)
         self.fleet_line = FleetLine(state)
         self.timer = DueTimer(state, self.ledger, due)
+        self.retainer = Retainer(state, self.ledger)
         admission = Admission(state.config, self.catalogue)
         self.submitter = Submitter(state, admission, router, self.lines, self.ledger)
         aftermath = Aftermath(
@@ -171,6 +173,7 @@ async def run_api(
             agents.absentees.run,
             agents.checker.run,
             agents.fleet_line.run,
+            agents.retainer.run,
         ):
             services.start_soon(agent)
         services.start_soon(sample_lag, state.metrics.loop_lag)

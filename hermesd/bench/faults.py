@@ -9,7 +9,8 @@ from hermesd.client.reading import RawAnswer, refusal
 from hermesd.http.client import HttpResponse
 from hermesd.http.errors import ConnectRefused, HttpCallFailed, Unanswered
 
-_SLUG_CHARACTERS: Final = 60
+_TOLD_CHARACTERS: Final = 60
+_BLANK: Final = "about:blank"  # no more than the status says (RFC 9457 section 4.2.1)
 
 
 class Fault(NamedTuple):
@@ -25,8 +26,8 @@ def of_response(response: HttpResponse) -> Fault | None:
         return None
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in response.headers}
     error = refusal(RawAnswer(response.status, headers, response.body))
-    slug = error.slug.removeprefix(f"http-{response.status}")[:_SLUG_CHARACTERS]
-    return Fault(f"{response.status} {slug or error.title.lower()}", error)
+    told = error.title.lower() if error.slug in (f"http-{error.status}", _BLANK) else error.slug
+    return Fault(f"{error.status} {told[:_TOLD_CHARACTERS]}", error)
 
 
 def of_failure(failure: HttpCallFailed) -> Fault:

@@ -199,7 +199,6 @@ def _measured(plan: Plan, screen: Screen) -> Report:
 
 
 def _show(screen: Screen, report: Report) -> None:
-    shown = report.latency
     recorded = report.recorded
     screen.record(
         [
@@ -209,16 +208,20 @@ def _show(screen: Screen, report: Report) -> None:
             ("accepted", f"{report.accepted_jobs:,} jobs ({report.accepted_per_second:,.0f}/s)"),
             ("recorded", f"{recorded.jobs_per_second:,.0f} jobs/s" if recorded else ""),
             ("ended in", _counts(recorded.states) if recorded else ""),
-            ("p50", f"{shown.p50_ms:,.2f} ms"),
-            ("p95", f"{shown.p95_ms:,.2f} ms"),
-            ("p99", f"{shown.p99_ms:,.2f} ms"),
-            ("max", f"{shown.max_ms:,.2f} ms"),
+            ("p50", _latency(report, report.latency.p50_ms)),
+            ("p95", _latency(report, report.latency.p95_ms)),
+            ("p99", _latency(report, report.latency.p99_ms)),
+            ("max", _latency(report, report.latency.max_ms)),
             ("retries", _counts(report.retries)),
         ]
     )
     if report.errors:
         rows = [(kind, f"{count:,}") for kind, count in report.errors.items()]
         screen.table(("error", "requests"), rows, nothing="")
+
+
+def _latency(report: Report, milliseconds: float) -> str:
+    return f"{milliseconds:,.2f} ms" if report.accepted_jobs else ""
 
 
 def _counts(counts: dict[str, int]) -> str:

@@ -11,7 +11,7 @@ import msgspec
 
 from hermesd.config.check import Problem
 from hermesd.config.keys import Key
-from hermesd.config.sections import MAX_SECONDS, Config
+from hermesd.config.sections import MAX_KEPT_SECONDS, MAX_SECONDS, Config
 from hermesd.core.errors import InvalidValue
 from hermesd.core.job import HIGHEST_PRIORITY, LOWEST_PRIORITY
 from hermesd.core.jobtype import TypeDefaults, check_type_name
@@ -24,7 +24,19 @@ _BARE_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.%]+\]|[^\s:/@\[\]]+)\Z")
 
 def rule_problems(config: Config) -> list[Problem]:
     """Every rule that `config` breaks, at the key that is best changed."""
-    rules = (_addresses, _tls, _sizes, _intervals, _http, _store, _queues, _jobs, _types, _plugins)
+    rules = (
+        _addresses,
+        _tls,
+        _sizes,
+        _intervals,
+        _http,
+        _store,
+        _queues,
+        _jobs,
+        _types,
+        _retention,
+        _plugins,
+    )
     return [problem for rule in rules for problem in rule(config)]
 
 
@@ -154,11 +166,15 @@ def _jobs(config: Config) -> Iterator[Problem]:
 def _types(config: Config) -> Iterator[Problem]:
     for name, defaults in config.jobs.types.items():
         key = ("jobs", "types", name)
-        try:
-            check_type_name(name)
-        except InvalidValue as exc:
-            yield Problem(key, exc.detail)
+        yield from _type_name(key)
         yield from _type_defaults(config, key, defaults)
+
+
+def _type_name(key: Key) -> Iterator[Problem]:
+    try:
+        check_type_name(key[-1])
+    except InvalidValue as exc:
+        yield Problem(key, exc.detail)
 
 
 def _type_defaults(config: Config, key: Key, defaults: TypeDefaults) -> Iterator[Problem]:
@@ -176,6 +192,16 @@ def _type_defaults(config: Config, key: Key, defaults: TypeDefaults) -> Iterator
         value = getattr(defaults, name)
         if value is not None and value < 1:
             yield Problem((*key, name), "must be 1 or more")
+
+
+def _retention(config: Config) -> Iterator[Problem]:
+    for name, retention in config.retention.types.items():
+        key = ("retention", "types", name)
+        yield from _type_name(key)
+        for field, value in msgspec.structs.asdict(retention).items():
+            if value is not None and not 0 <= value <= MAX_KEPT_SECONDS:
+                reason = "must be a number of seconds from 0 to a hundred years"
+                yield Problem((*key, field), reason)
 
 
 def _plugins(config: Config) -> Iterator[Problem]:

@@ -20,6 +20,7 @@ from hermesd.http.limits import HttpLimits
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
 MAX_SECONDS: Final = 365 * 24 * 3600.0
+MAX_KEPT_SECONDS: Final = 100 * MAX_SECONDS
 MAX_COUNT: Final = 10_000_000
 MAX_BYTES: Final = 1024 * MIB
 
@@ -32,12 +33,17 @@ Seconds = Annotated[
 SecondsOrZero = Annotated[
     float, Meta(ge=0, le=MAX_SECONDS, description="a number of seconds from 0 to a year")
 ]
+KeptSeconds = Annotated[
+    float,
+    Meta(ge=0, le=MAX_KEPT_SECONDS, description="a number of seconds from 0 to a hundred years"),
+]
 Count = Annotated[
     int, Meta(ge=1, le=MAX_COUNT, description=f"a whole number from 1 to {MAX_COUNT}")
 ]
 CountOrZero = Annotated[
     int, Meta(ge=0, le=MAX_COUNT, description=f"a whole number from 0 to {MAX_COUNT}")
 ]
+PruneBatch = Annotated[int, Meta(ge=1, le=10_000, description="a whole number from 1 to 10000")]
 Bytes = Annotated[
     int, Meta(ge=1, le=MAX_BYTES, description=f"a whole number of bytes from 1 to {MAX_BYTES}")
 ]
@@ -191,6 +197,34 @@ class JobsSection(Section, frozen=True, kw_only=True, forbid_unknown_fields=True
     types: dict[str, TypeDefaults] = {}
 
 
+class TypeRetention(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[retention.types.NAME]`: how long finished jobs of one type are kept; None: as all others.
+
+    The ranges are those of `[retention]`; see `rules`.
+    """
+
+    succeeded_seconds: float | None = None
+    failed_seconds: float | None = None
+    cancelled_seconds: float | None = None
+
+
+class RetentionSection(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[retention]`: how long finished jobs are kept, and how many of them (0: no bound).
+
+    Past `max_finished` the oldest go first, and failed ones (the dead-letter queue) last. Every
+    `interval_seconds` what is to go is deleted, `batch` jobs in one commit.
+    """
+
+    enabled: bool = True
+    succeeded_seconds: KeptSeconds = 86_400.0
+    failed_seconds: KeptSeconds = 30 * 86_400.0
+    cancelled_seconds: KeptSeconds = 86_400.0
+    max_finished: CountOrZero = 1_000_000
+    batch: PruneBatch = 500
+    interval_seconds: Seconds = 10.0
+    types: dict[str, TypeRetention] = {}
+
+
 class DrainSection(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[drain]`: how long a stopping worker lets jobs end, then flushes their outcomes."""
 
@@ -248,6 +282,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     queue: QueueSection = QueueSection()
     queues: dict[str, NamedQueue] = msgspec.field(default_factory=_queues)
     jobs: JobsSection = JobsSection()
+    retention: RetentionSection = RetentionSection()
     drain: DrainSection = DrainSection()
     events: EventsSection = EventsSection()
     http: HttpLimits = HttpLimits()

@@ -149,6 +149,34 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
     waiting: Mapping[tuple[str, str, int], int]
 
 
+class EndedRange(msgspec.Struct, frozen=True, kw_only=True):
+    """Which ended jobs are wanted: some of the next `limit` jobs by id between `after` and `until`.
+
+    Of those, each whose state is in `before` and that ended at that UTC second or earlier.
+    """
+
+    after: str
+    until: str
+    limit: int
+    before: Mapping[State, float]
+
+
+class EndedJob(msgspec.Struct, frozen=True, kw_only=True):
+    """What tells whether a job that has ended is still to be kept; the time is in UTC seconds."""
+
+    id: str
+    type: str
+    state: State
+    finished_at: float
+
+
+class EndedPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Ended jobs by id, and the last id that was looked at (None: there are none in the range)."""
+
+    jobs: tuple[EndedJob, ...]
+    last_id: str | None
+
+
 class EventRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Something worth telling of a job. Kinds: core/events.py."""
 

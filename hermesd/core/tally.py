@@ -14,7 +14,7 @@ class Tally:
     """Jobs by state, and waiting ones by queue, type and priority.
 
     `waiting_changes` rises with every change of the latter, so that a reader of the store can tell
-    whether its counts are outdated.
+    whether its counts are outdated; `returned` with every job that comes back to its old place.
     """
 
     def __init__(self) -> None:
@@ -22,6 +22,7 @@ class Tally:
         self._waiting: dict[str, dict[str, Counter[int]]] = {}
         self.waiting_total = 0
         self.waiting_changes = 0
+        self.returned = 0
 
     def reset(self, counts: Counts) -> None:
         """Start over from what the store says."""
@@ -59,6 +60,17 @@ class Tally:
         for queue, types in self._waiting.items():
             for job_type in types:
                 yield queue, job_type
+
+    def highest(self, pairs: Iterable[tuple[str, str]]) -> int:
+        """The highest priority that waits in any of these pairs, -1 where nothing does."""
+        return max(
+            (
+                priority
+                for queue, job_type in pairs
+                for priority in self._waiting.get(queue, {}).get(job_type, ())
+            ),
+            default=-1,
+        )
 
     def ahead(self, queue: str, priority: int) -> Iterable[str]:
         """The types that wait in the queue with this priority or a higher one."""

@@ -68,6 +68,9 @@ class ApiMetrics(RoleMetrics):
         self._dropped = Children(
             counter("outcomes_dropped", "Outcomes not recorded, by verdict.", ("verdict",))
         )
+        self._pruned = Children(
+            counter("jobs_pruned", "Finished jobs deleted by retention.", ("state",))
+        )
         self._breaches = Children(
             counter("invariant_breaches", "Must stay 0: a defect of hermesd.", ("invariant",))
         )
@@ -107,6 +110,10 @@ class ApiMetrics(RoleMetrics):
     def dropped(self, verdict: str) -> None:
         """An outcome was late, doubled or of an unknown job."""
         self._dropped.of(verdict).inc()
+
+    def pruned(self, state: str, jobs: int) -> None:
+        """So many jobs that had ended in `state` were deleted by retention."""
+        self._pruned.of(state).inc(jobs)
 
     def breach(self, invariant: str) -> None:
         """An invariant of INVARIANTS did not hold."""

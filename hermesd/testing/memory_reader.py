@@ -8,7 +8,15 @@ from collections.abc import Sequence
 import trio
 
 from hermesd.core.job import Job, fits_owner
-from hermesd.core.records import Counts, EventRecord, JobFilter, JobPage
+from hermesd.core.records import (
+    Counts,
+    EndedJob,
+    EndedPage,
+    EndedRange,
+    EventRecord,
+    JobFilter,
+    JobPage,
+)
 from hermesd.core.states import State
 from hermesd.stores.cursor import cursor_after, job_id_of
 from hermesd.stores.micros import whole
@@ -96,6 +104,19 @@ class MemoryReader:
         """Live jobs whose owner does not fit their state."""
         await trio.lowlevel.checkpoint()
         return [job for job in self._held.jobs.values() if not fits_owner(job)][:limit]
+
+    async def ended(self, wanted: EndedRange) -> EndedPage:
+        """Those that ended, among the next ones by id."""
+        await trio.lowlevel.checkpoint()
+        ids = sorted(i for i in self._held.jobs if wanted.after < i < wanted.until)[: wanted.limit]
+        jobs = [
+            EndedJob(id=job.id, type=job.type, state=job.state, finished_at=job.finished_at)
+            for job in map(self._held.jobs.__getitem__, ids)
+            if job.finished_at is not None
+            and job.state in wanted.before
+            and job.finished_at <= whole(wanted.before[job.state])
+        ]
+        return EndedPage(jobs=tuple(jobs), last_id=ids[-1] if ids else None)
 
     def _fitting(self, wanted: JobFilter) -> list[Job]:
         return sorted(

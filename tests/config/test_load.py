@@ -179,6 +179,12 @@ def test_what_is_not_toml_is_placed(tmp_path: Path, data: bytes, place: str) -> 
         ("[jobs.types.a]\nqueue = 'x'", "jobs.types.a.queue: no queue 'x' is declared"),
         ("[jobs.types.a]\npriority = 11", "jobs.types.a.priority: must be from 0 to 10"),
         ("[jobs.types.a]\ntimeout = 0", "jobs.types.a.timeout: must be above 0"),
+        ("[retention]\nbatch = 0", "retention.batch: must be a whole number from 1 to 10000"),
+        ("[retention.types.'a..b']", "retention.types.\"a..b\": 'a..b' is no job type"),
+        (
+            "[retention.types.a]\nfailed_seconds = -1",
+            "retention.types.a.failed_seconds: must be a number of seconds from 0",
+        ),
         ("[jobs.types.a]\ncrash_limit = 0", "jobs.types.a.crash_limit: must be 1 or more"),
         ("[plugins]\nenabled=['a']\ndisabled=['a']", "plugins.disabled: 'a' is in plugins.enabled"),
     ],

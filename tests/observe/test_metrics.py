@@ -134,6 +134,7 @@ def test_the_rest_of_the_api_is_measured() -> None:
     metrics.submit_answered(0.003)
     metrics.dispatched(16, 0.004)
     metrics.dropped("dropped")
+    metrics.pruned("failed", 3)
     metrics.started(JOB)
     metrics.loop_lag(0.25)
     registry = metrics.registry

@@ -39,6 +39,7 @@ def plan(connection: sqlite3.Connection, statement: str) -> list[str]:
         "DUE_IDS",
         "NEXT_DUE",
         "WAITING_IN_PAIR",
+        "WALK_ENDED",
         "FIND_KEYS",
         "PUT_KEYS",
         "KEEP_FINAL_STATES",
@@ -58,6 +59,12 @@ def test_waiting_jobs_need_no_sort(connection: sqlite3.Connection) -> None:
     """The index gives them best first."""
     steps = plan(connection, statements.WAITING_IN_PAIR)
     assert not [step for step in steps if "TEMP B-TREE" in step], steps
+
+
+def test_the_walk_over_ended_jobs_needs_no_sort(connection: sqlite3.Connection) -> None:
+    """It follows the primary key from its place on, and ends at its limit."""
+    steps = plan(connection, statements.WALK_ENDED)
+    assert "SEARCH jobs USING PRIMARY KEY (id>? AND id<?)" in steps, steps
 
 
 @pytest.mark.parametrize("name", ["ORPHAN_IDS", "LAST_ORDER_KEY"])

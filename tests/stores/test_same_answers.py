@@ -12,7 +12,7 @@ import pytest
 
 from hermesd.core.errors import HermesError
 from hermesd.core.job import ErrorInfo, Job
-from hermesd.core.records import JobFilter, Waiting
+from hermesd.core.records import EndedRange, JobFilter, Waiting
 from hermesd.core.states import Move, State
 from hermesd.stores.sqlite import SqliteStore
 from hermesd.testing.clock import ManualClock
@@ -148,8 +148,15 @@ async def everything(scene: Scene) -> dict[str, Any]:
         "waiting": list(await scene.store.jobs.waiting(Waiting(pairs=PAIRS, limit=1000))),
         "next due": await scene.store.jobs.next_due(),
         "counts": await reader.counts(),
+        "ended": await reader.ended(_ended(scene.clock.utc())),
         "living": list(await scene.store.fleet.living()),
     }
+
+
+def _ended(now: float) -> EndedRange:
+    """Older than some, and not all states."""
+    times = {State.SUCCEEDED: now - 20, State.CANCELLED: now - 0.000001}
+    return EndedRange(after="0199", until="019a", limit=100, before=times)
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -9,10 +9,19 @@ from typing import Any, Final
 import msgspec
 
 from hermesd.core.job import FITTING_OWNERS, Job
-from hermesd.core.records import Counts, EventRecord, JobFilter, JobPage, Waiting
+from hermesd.core.records import (
+    Counts,
+    EndedJob,
+    EndedPage,
+    EndedRange,
+    EventRecord,
+    JobFilter,
+    JobPage,
+    Waiting,
+)
 from hermesd.core.states import State
 from hermesd.stores.cursor import cursor_after, job_id_of
-from hermesd.stores.micros import micros, seconds, seconds_or_none
+from hermesd.stores.micros import micros_or_none, seconds, seconds_or_none
 from hermesd.stores.sqlite import statements
 from hermesd.stores.sqlite.rows import AS_JSON, Row, fetch, to_job
 
@@ -83,8 +92,8 @@ def where(wanted: JobFilter) -> tuple[str, list[Any]]:
     for term, value in (
         ("worker_id = ?", wanted.worker_id),
         ("error ->> '$.kind' = ?", wanted.error_kind),
-        ("created_us >= ?", _micros(wanted.created_after)),
-        ("created_us < ?", _micros(wanted.created_before)),
+        ("created_us >= ?", micros_or_none(wanted.created_after)),
+        ("created_us < ?", micros_or_none(wanted.created_before)),
     ):
         if value is not None:
             terms.append(term)
@@ -95,10 +104,6 @@ def where(wanted: JobFilter) -> tuple[str, list[Any]]:
         )
         values += label
     return " AND ".join(terms), values
-
-
-def _micros(time: float | None) -> int | None:
-    return None if time is None else micros(time)
 
 
 def page(
@@ -186,3 +191,16 @@ def misowned(limit: int, connection: sqlite3.Connection) -> list[Job]:
         )
         found.extend(to_job(row) for row in fetch(connection, query, (limit,)))
     return found[:limit]
+
+
+def ended(wanted: EndedRange, connection: sqlite3.Connection) -> EndedPage:
+    """By id; of the rows in between only the columns that tell are read."""
+    before = (wanted.before.get(State(state)) for state in statements.ENDED_STATES)
+    values = (wanted.after, wanted.until, wanted.limit, *map(micros_or_none, before))
+    packed, last_id = connection.execute(statements.WALK_ENDED, values).fetchone()
+    rows = msgspec.json.decode(packed, type=list[tuple[str, str, State, int]])
+    jobs = tuple(
+        EndedJob(id=job_id, type=job_type, state=state, finished_at=seconds(finished_us))
+        for job_id, job_type, state, finished_us in rows
+    )
+    return EndedPage(jobs=jobs, last_id=last_id)

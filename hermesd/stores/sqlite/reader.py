@@ -6,7 +6,14 @@ from collections.abc import Sequence
 from functools import partial
 
 from hermesd.core.job import Job
-from hermesd.core.records import Counts, EventRecord, JobFilter, JobPage
+from hermesd.core.records import (
+    Counts,
+    EndedPage,
+    EndedRange,
+    EventRecord,
+    JobFilter,
+    JobPage,
+)
 from hermesd.stores.cursor import job_id_of
 from hermesd.stores.sqlite import listing
 from hermesd.stores.sqlite.reads import ReadPool
@@ -58,3 +65,7 @@ class SqliteReader:
     async def misowned(self, limit: int) -> Sequence[Job]:
         """Live jobs whose owner does not fit their state."""
         return await self._reads.run(partial(listing.misowned, limit))
+
+    async def ended(self, wanted: EndedRange) -> EndedPage:
+        """Those that ended, among the next ones by id."""
+        return await self._reads.run(partial(listing.ended, wanted))

@@ -100,6 +100,16 @@ PUT_KEYS: Final = (
     f"REPLACE INTO idempotency ({', '.join(_KEY)}) {_EACH} SELECT {_unpacked(_KEY)} FROM given"
 )
 
+# [after, until, limit, and of each of ENDED_STATES the time in microseconds: NULL for never]
+ENDED_STATES: Final = ("succeeded", "failed", "cancelled")
+_DUE_TO_GO: Final = " OR ".join(f"(state = '{one}' AND finished_us <= ?)" for one in ENDED_STATES)
+WALK_ENDED: Final = (
+    "WITH walked AS MATERIALIZED (SELECT id, type, state, finished_us FROM jobs "
+    "WHERE id > ? AND id < ? ORDER BY id LIMIT ?) "
+    "SELECT json_group_array(json_array(id, type, state, finished_us)), "
+    f"(SELECT max(id) FROM walked) FROM (SELECT * FROM walked WHERE {_DUE_TO_GO} ORDER BY id)"
+)
+
 ENDED: Final = "state IN ('succeeded', 'failed', 'cancelled')"
 KEEP_FINAL_STATES: Final = (
     "UPDATE idempotency SET final_state = jobs.state FROM jobs "
