@@ -61,8 +61,8 @@ test-faults: $(STAMP) ## Run the fault injection with real processes.
 	@$(PYTEST) -m faults
 
 bench: $(STAMP) ## Run tests/bench/run.py, the benchmark.
-	@echo "Running tests/bench/run.py"
-	@$(BIN)/python tests/bench/run.py
+	@echo "Running tests/bench/run.py; options:  make bench BENCH='--only 1,6 --rounds 1'"
+	@$(BIN)/python -m tests.bench.run $(BENCH)
 
 lint: $(STAMP) ## Check style and format with ruff.
 	@$(BIN)/ruff check .

@@ -10,7 +10,8 @@ The life of one job (the numbers are the order, the names are files):
     8 api/record (committed) ◄─gRPC─ 7 worker/report ◄─ 6 worker/execute ◄─ 5 worker/receive
 
 Around it: api/reap gives back what silent and dead workers held, api/timers releases what is due,
-api/retain deletes what has ended long ago, api/invariants counts what must never happen, worker/link registers and heartbeats.
+api/retain deletes what ended long ago, api/invariants counts what must never happen, worker/link
+registers and heartbeats.
 
 The layers; imports run strictly downward, and a test says so:
 

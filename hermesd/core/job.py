@@ -114,6 +114,15 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     limit_key: str | None = None
 
     @property
+    def suspect(self) -> bool:
+        """Whether one more death would quarantine it, so that it must not die of another's deed.
+
+        Jobs that were charged less may run together: of a worker's jobs all are charged with its
+        death, and to run them one by one would punish the many for the one.
+        """
+        return self.crash_count >= max(self.crash_limit - 1, 1)
+
+    @property
     def token(self) -> Token:
         """What an outcome of the current assignment must carry."""
         return Token(self.id, self.lease)

@@ -103,7 +103,7 @@ class WorkerView:
 
     @property
     def has_suspect(self) -> bool:
-        """Whether a job that was charged with a process's death is here, or about to be."""
+        """Whether a job that one more death would quarantine is here, or about to be."""
         return bool(self._suspects)
 
     def heard(self, now: float, utc: float) -> None:
@@ -126,7 +126,7 @@ class WorkerView:
         """Count a slot as taken by a job that is about to be assigned."""
         self._unseen[held.kind] += 1
         self.turn = turn
-        if held.job.crash_count:
+        if held.job.suspect:
             self._suspects.add(held)
 
     def unreserve(self, held: Held) -> None:
@@ -148,7 +148,7 @@ class WorkerView:
         if before is not None:
             self._suspects.discard(before)
         self.held[held.job.id] = held
-        if held.job.crash_count:
+        if held.job.suspect:
             self._suspects.add(held)
 
     def number_batch(self, batch: Sequence[Held]) -> int:

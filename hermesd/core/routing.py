@@ -21,8 +21,7 @@ def choose(job: Job, registry: Registry) -> Choice | None:
     """The least-loaded routable worker with a free slot for `job`, None where there is none.
 
     Load is the used share of the slots of the job's kind. Ties go to the worker whose turn is
-    longest ago. A job that was charged with a process's death is the only such suspect on its
-    worker.
+    longest ago. A suspect, which one more death would quarantine, is the only one on its worker.
     """
     best: WorkerView | None = None
     best_kind = ""
@@ -32,7 +31,7 @@ def choose(job: Job, registry: Registry) -> Choice | None:
         if kind is None or not view.routable or job.queue not in view.queues:
             continue
         free = view.free(kind)
-        if free <= 0 or (job.crash_count and view.has_suspect):
+        if free <= 0 or (job.suspect and view.has_suspect):
             continue
         load = 1 - free / view.slots[kind]
         if load < best_load or (load == best_load and best and view.turn < best.turn):

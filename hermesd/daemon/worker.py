@@ -17,6 +17,7 @@ from hermesd.bridge.grpc_link import open_control_link
 from hermesd.clock import SystemClock
 from hermesd.config import Config
 from hermesd.core.job import Kind
+from hermesd.daemon.watchdog import LoopWatchdog
 from hermesd.handlers.catalogue import Catalogue
 from hermesd.http.server import Listener, open_listeners
 from hermesd.observe.metrics import WorkerMetrics
@@ -72,6 +73,7 @@ class RunningWorker:
             address=_advertised(config, listeners),
         )
         running = cls(state)
+        nursery.start_soon(LoopWatchdog(config.liveness.ttl_seconds, state.log).run)
         await nursery.start(running._run, listeners)
         return running
 

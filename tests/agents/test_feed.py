@@ -52,7 +52,7 @@ async def test_the_most_urgent_is_fed_first_then_the_oldest(api: Api, clock: Moc
 async def test_suspects_do_not_keep_others_waiting(clock: MockClock) -> None:
     """Only one of them may be at a worker; what is behind them in the queue goes past."""
     async with open_api() as api:
-        suspects = [waiting(number, crash_count=1, priority=10) for number in range(5)]
+        suspects = [waiting(number, crash_count=2, priority=10) for number in range(5)]
         await plant(api, *suspects, waiting(8), waiting(9))
         api.state.tally.reset(await api.store.reader.counts())
         worker = await join(api, 3)
@@ -131,7 +131,7 @@ async def test_a_store_that_is_away_is_asked_now_and_then(api: Api, clock: MockC
 
 async def test_jobs_that_cannot_be_placed_make_no_spin(api: Api, clock: MockClock) -> None:
     """Suspects that wait for each other are looked at now and then."""
-    suspects = [waiting(number, crash_count=1) for number in range(3)]
+    suspects = [waiting(number, crash_count=2) for number in range(3)]
     await plant(api, *suspects)
     api.state.tally.reset(await api.store.reader.counts())
     worker = await join(api, 3)
@@ -144,7 +144,7 @@ async def test_jobs_that_cannot_be_placed_make_no_spin(api: Api, clock: MockCloc
 
 async def test_one_suspect_after_the_other_runs(api: Api, clock: MockClock) -> None:
     """Each gets its turn when the one before has ended."""
-    suspects = [waiting(number, crash_count=1) for number in range(3)]
+    suspects = [waiting(number, crash_count=2) for number in range(3)]
     await plant(api, *suspects)
     api.state.tally.reset(await api.store.reader.counts())
     worker = await join(api, 3)

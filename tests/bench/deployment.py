@@ -1,64 +1,30 @@
-"""Starts an api and a worker as processes of their own, as they run in production: fsync on."""
+"""An api and its workers as processes of their own, as they run in production: fsync on."""
 
 from __future__ import annotations
 
 import json
 import os
-import signal
-import socket
-import subprocess
-import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.request import urlopen
 
-APP = Path(__file__).with_name("app.py")
-START_SECONDS = 30.0
+from tests.bench.app import DELAYS
+from tests.bench.process import Process, free_port
 
+APP = "tests.bench.app"
+FLEET = "tests.bench.fleet"
+POLL_SECONDS = 0.02  # a look at the statistics costs the api well under a millisecond
 
-def free_port() -> int:
-    """A port that nobody listens on right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-@dataclass
-class Process:
-    """One daemon; `ready_seconds` is from its start to its READY."""
-
-    popen: subprocess.Popen[str]
-    ready_seconds: float
-
-    @property
-    def cpu_seconds(self) -> float:
-        """User and system time so far (proc(5), stat)."""
-        fields = Path(f"/proc/{self.popen.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    @property
-    def rss_bytes(self) -> int:
-        """Resident memory (proc(5), statm)."""
-        fields = Path(f"/proc/{self.popen.pid}/statm").read_text().split()
-        return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
-
-    def stop(self) -> None:
-        """SIGTERM, and SIGKILL where that does not help."""
-        self.popen.send_signal(signal.SIGTERM)
-        try:
-            self.popen.wait(30)
-        except subprocess.TimeoutExpired:
-            self.popen.kill()
-            self.popen.wait()
+Stats = dict[str, Any]
 
 
 @dataclass
 class Deployment:
-    """An api and (once started) a worker over one store in `folder`."""
+    """An api and (once started) workers over one store in `folder`."""
 
     folder: Path
     environ: dict[str, str]
@@ -68,81 +34,95 @@ class Deployment:
 
     def start_worker(self) -> Process:
         """Start a worker and wait until it takes jobs."""
-        self.worker = _start("worker", self.environ, self.folder)
-        self.wait(lambda stats: stats["workers"].get("workers", 0) > 0)
+        return self.start_workers(1, APP, "worker")
+
+    def start_fleet(self, count: int) -> Process:
+        """Start so many workers in one process, and wait until all of them take jobs."""
+        return self.start_workers(count, FLEET, str(count))
+
+    def start_workers(self, count: int, *arguments: str) -> Process:
+        """Start that process, and wait until the api knows so many workers."""
+        log = self.folder / "worker.log"
+        self.worker = Process(arguments, self.environ, log).until_ready()
+        self.wait(lambda stats: stats["workers"].get("workers", 0) >= count)
         return self.worker
 
-    def stats(self) -> dict[str, dict[str, int]]:
+    def stop_worker(self) -> None:
+        """Let the worker process drain."""
+        if self.worker is not None:
+            self.worker.stop()
+            self.worker = None
+
+    def stats(self) -> Stats:
         """What GET /stats says."""
-        with urlopen(f"http://127.0.0.1:{self.port}/stats", timeout=10) as answer:
-            found: dict[str, dict[str, int]] = json.load(answer)
+        return self.get("/stats")
+
+    def get(self, path: str) -> Stats:
+        """A JSON object of the api."""
+        with urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=60) as answer:
+            found: Stats = json.load(answer)
             return found
 
-    def wait(self, done: object, seconds: float = 120.0) -> float:
+    def succeeded(self) -> int:
+        """How many jobs have succeeded so far."""
+        count: int = self.stats()["jobs"].get("succeeded", 0)
+        return count
+
+    def until_succeeded(self, count: int, seconds: float = 300.0) -> float:
+        """The monotonic time at which so many had succeeded."""
+        return self.wait(lambda stats: stats["jobs"].get("succeeded", 0) >= count, seconds)
+
+    def wait(self, done: Callable[[Stats], bool], seconds: float = 120.0) -> float:
         """Poll the statistics until `done(stats)`; the monotonic time of that answer."""
-        assert callable(done)
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if done(self.stats()):
                 return time.monotonic()
-            time.sleep(0.005)
+            time.sleep(POLL_SECONDS)
         raise TimeoutError(f"not reached within {seconds} s: {self.stats()}")
 
+    def delays_ms(self) -> list[float]:
+        """What the stamping handler has written since the last call, in milliseconds."""
+        path = Path(self.environ[DELAYS])
+        lines = path.read_text().split()
+        os.truncate(path, 0)  # the handler appends, so that it goes on at the new end
+        return [int(line) / 1e6 for line in lines]
 
-@contextmanager
-def deployed(
-    folder: Path, *, worker: bool = True, config: Mapping[str, str] | None = None
-) -> Iterator[Deployment]:
-    """An api, and a worker unless told otherwise, until the context is left."""
-    port, control = free_port(), free_port()
-    environ = {
-        **os.environ,
+
+def environment(folder: Path, port: int, settings: Mapping[str, str]) -> dict[str, str]:
+    """The configuration of every process over `folder`; nothing of the caller's own."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("HERMES_")}
+    control = free_port()
+    return {
+        **kept,
+        DELAYS: str(folder / "delays"),
         "HERMES_STORE__URL": f"sqlite:///{folder}/hermes.db",
         "HERMES_API__PORT": str(port),
         "HERMES_API__MAX_WAITING_JOBS": "5000000",
         "HERMES_CONTROL__PORT": str(control),
         "HERMES_CONTROL__ENDPOINTS": f'["127.0.0.1:{control}"]',
         "HERMES_WORKER__PORT": "0",
+        "HERMES_LOG__FORMAT": "json",
         "HERMES_PLUGINS__DISABLED": '["email", "http", "resize-image"]',
-        **(config or {}),
+        **settings,
     }
-    deployment = Deployment(folder, environ, port, _start("api", environ, folder))
+
+
+@contextmanager
+def deployed(folder: Path, *, worker: bool = True, **settings: str) -> Iterator[Deployment]:
+    """An api, and a worker unless told otherwise, until the context is left.
+
+    `settings` are configuration as environment variables (HERMES_...).
+    """
+    folder.mkdir(exist_ok=True)
+    port = free_port()
+    environ = environment(folder, port, settings)
+    api = Process((APP, "api"), environ, folder / "api.log").until_ready()
+    deployment = Deployment(folder, environ, port, api)
     try:
         if worker:
             deployment.start_worker()
         yield deployment
     finally:
-        for process in (deployment.worker, deployment.api):
-            if process is not None:
-                process.stop()
-
-
-def _start(role: str, environ: Mapping[str, str], folder: Path) -> Process:
-    started = time.monotonic()
-    log = (folder / f"{role}.log").open("a")
-    popen = subprocess.Popen(
-        [sys.executable, str(APP), role], env=dict(environ), stderr=subprocess.PIPE, text=True
-    )
-    assert popen.stderr is not None
-    for line in popen.stderr:
-        log.write(line)
-        if '"event": "ready"' in line:
-            ready = time.monotonic() - started
-            _drain(popen, log)
-            return Process(popen, ready)
-        if time.monotonic() - started > START_SECONDS:
-            break
-    popen.kill()
-    raise RuntimeError(f"the {role} did not start, see {log.name}")
-
-
-def _drain(popen: subprocess.Popen[str], log: object) -> None:
-    """Keep reading the log, so that the daemon never waits for us."""
-    import threading
-
-    def copy() -> None:
-        assert popen.stderr is not None
-        for line in popen.stderr:
-            log.write(line)  # type: ignore[attr-defined]  # a text file
-
-    threading.Thread(target=copy, daemon=True).start()
+        deployment.stop_worker()
+        api.stop()

@@ -1,6 +1,6 @@
 """The floor of the HTTP server: a trivial ASGI app on a given port, for a load generator.
 
-    python tests/bench/http_floor.py 8080
+    python -m tests.bench.http_floor 8080
     wrk -t2 -c32 -d5s http://127.0.0.1:8080/
 
 It serves until SIGINT or SIGTERM.

@@ -1,87 +1,91 @@
-"""The benchmark suite: `make bench`. Every figure is the median of ROUNDS rounds, with min and max.
+"""The benchmark suite: `make bench`, or `python -m tests.bench.run --help`.
 
-On the machine that it runs on, load generator included, fsync on. Rates are jobs/s from the first
-submit until the last job is recorded.
+Every figure is the median of its rounds, with the least and the greatest; rates are jobs a second
+from the first submit until the last job is recorded, with their ratio to the floors of this run.
 """
 
 from __future__ import annotations
 
-import json
-import statistics
-import subprocess
+import argparse
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
+from tests.bench.board import Board
+from tests.bench.figures import batches, drain, floors, growth, latency, singles, start
+from tests.bench.setting import Setting
 
-from deployment import Deployment, deployed
-
-ROUNDS = 3
-JOBS = {1: 3_000, 32: 20_000, 128: 20_000}
-IDLE_SECONDS = 3.0
+LONG = 8
+FIGURES = tuple(range(1, 9))
 
 
-def main() -> int:
-    """Run all figures and print them."""
+def arguments() -> argparse.ArgumentParser:
+    """What it can be told."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.run", description=__doc__)
+    parser.add_argument("--only", type=_figures, metavar="1,2,...", help="figures to measure")
+    parser.add_argument("--growth", action="store_true", help="figure 8 too: it takes long")
+    parser.add_argument("--rounds", type=_positive, default=3, help="of each (default: 3)")
+    parser.add_argument(
+        "--scale", type=_share, default=1.0, help="times the usual jobs, to try out"
+    )
+    parser.add_argument("--uvicorn", action="store_true", help="install uvicorn to compare with")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every value there too")
+    return parser
+
+
+def _figures(text: str) -> frozenset[int]:
+    chosen = frozenset(int(part) for part in text.split(","))
+    if not chosen <= set(FIGURES):
+        raise ValueError(text)
+    return chosen
+
+
+def _positive(text: str) -> int:
+    if not 1 <= int(text) <= 100:
+        raise ValueError(text)
+    return int(text)
+
+
+def _share(text: str) -> float:
+    if not 0 < float(text) <= 10:
+        raise ValueError(text)
+    return float(text)
+
+
+def main(given: Sequence[str]) -> int:
+    """Measure what was asked for; the floors first, so that the rest has its ratios."""
+    told = arguments().parse_args(given)
+    chosen = told.only or {figure for figure in FIGURES if figure != LONG or told.growth}
+    board, begun = Board(), time.monotonic()
     with tempfile.TemporaryDirectory(prefix="hermesd-bench-") as folder:
-        idle(Path(folder))
-        for connections, jobs in JOBS.items():
-            singles(Path(folder), connections, jobs)
+        setting = Setting(Path(folder), board, told.rounds, told.scale)
+        try:
+            measure(setting, frozenset(chosen), uvicorn=told.uvicorn)
+        finally:  # what was measured before a failure counts
+            if told.json is not None:
+                board.write(told.json)
+    print(f"\ntook {time.monotonic() - begun:,.0f} s")
     return 0
 
 
-def idle(folder: Path) -> None:
-    """Resident memory and start time of each role, idle."""
-    place = folder / "idle"
-    place.mkdir()
-    with deployed(place) as running:
-        time.sleep(IDLE_SECONDS)
-        assert running.worker is not None
-        for role, process in (("api", running.api), ("worker", running.worker)):
-            megabytes = process.rss_bytes / 1e6
-            show(f"{role}: resident memory, idle", [megabytes], "MB")
-            show(f"{role}: start to ready", [process.ready_seconds], "s")
-
-
-def singles(folder: Path, connections: int, jobs: int) -> None:
-    """One job per request, submit to recorded."""
-    place = folder / f"singles-{connections}"
-    place.mkdir()
-    rates, halves, tails = [], [], []
-    with deployed(place) as running:
-        _round(running, connections, jobs // 10)
-        for _ in range(ROUNDS):
-            rate, p50, p99 = _round(running, connections, jobs)
-            rates.append(rate)
-            halves.append(p50)
-            tails.append(p99)
-    show(f"one job per request, {connections} connections", rates, "jobs/s")
-    show(f"  request p50, {connections} connections", halves, "ms")
-    show(f"  request p99, {connections} connections", tails, "ms")
-
-
-def _round(running: Deployment, connections: int, jobs: int) -> tuple[float, float, float]:
-    before = running.stats()["jobs"]["succeeded"]
-    started = time.monotonic()
-    generator = Path(__file__).with_name("generator.py")
-    command = [sys.executable, str(generator), str(running.port), str(connections), str(jobs)]
-    told = subprocess.run(command, capture_output=True, text=True, check=True)
-    result = json.loads(told.stdout)
-    if result["statuses"] != {"202": jobs}:
-        raise RuntimeError(f"not every submit was accepted: {result['statuses']}")
-    ended = running.wait(lambda stats: stats["jobs"]["succeeded"] >= before + jobs)
-    return jobs / (ended - started), result["p50_ms"], result["p99_ms"]
-
-
-def show(name: str, values: Sequence[float], unit: str) -> None:
-    """One line: median, and the range where there were several rounds."""
-    median = statistics.median(values)
-    spread = f"  (min {min(values):,.2f}, max {max(values):,.2f})" if len(values) > 1 else ""
-    print(f"{name:<48} {median:>12,.2f} {unit}{spread}", flush=True)
+def measure(setting: Setting, chosen: frozenset[int], *, uvicorn: bool) -> None:
+    """Those figures."""
+    if 6 in chosen:
+        floors.measure(setting, uvicorn=uvicorn)
+    for figure, measured in (
+        (1, singles.measure),
+        (2, batches.measure),
+        (3, drain.measure),
+        (4, latency.measure_idle),
+        (5, latency.measure_loaded),
+        (7, start.measure),
+        (8, growth.measure),
+    ):
+        if figure in chosen:
+            measured(setting)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -77,13 +77,33 @@ async def test_a_handler_that_blocks_the_event_loop_costs_no_job(deployment: Dep
     await deployment.client.routable("blocked")
     ids = await deployment.client.submit_many("note", {"seconds": 1.0}, 10)
     await deployment.client.running(10)
-    ids.append((await deployment.client.submit("blocker", {"seconds": 6.0}))["job"]["id"])
+    ids.append((await deployment.client.submit("blocker", {"seconds": 4.0}))["job"]["id"])
     await api.logged("worker evicted", worker_id="blocked")
     await deployment.worker("free")
     await blocked.logged("fenced, coming back")
     await deployment.client.all_ended()
     jobs = deployment.history.check(ids)
     assert {row.state for row in jobs.values()} == {"succeeded"}
+
+
+@pytest.mark.faults
+async def test_a_handler_that_blocks_the_event_loop_for_good_is_found_out(
+    deployment: Deployment,
+) -> None:
+    """Its worker says where it stands, ends to be started anew, and the death is charged."""
+    deployment.settings = {
+        "HERMES_LIVENESS__HEARTBEAT_SECONDS": "2",
+        "HERMES_LIVENESS__TTL_SECONDS": "12",
+    }
+    api = await deployment.api()
+    worker = await deployment.worker("w1")
+    await deployment.client.routable("w1")
+    job_id = (await deployment.client.submit("blocker", {"seconds": 600.0}))["job"]["id"]
+    told = await worker.logged("event loop stands still, ending")
+    assert "blocker" in told["stack"]
+    assert await worker.wait(30) == 75
+    await api.logged("worker evicted", worker_id="w1")
+    assert (await deployment.client.job(job_id))["crash_count"] == 1
 
 
 @pytest.mark.faults

@@ -143,6 +143,7 @@ def test_the_rest_of_the_api_is_measured() -> None:
     assert value(registry, "dispatch_batch_jobs_sum") == 16
     assert value(registry, "dispatch_seconds_count") == 1
     assert value(registry, "outcomes_dropped_total", verdict="dropped") == 1
+    assert value(registry, "jobs_pruned_total", state="failed") == 3
     assert value(registry, "jobs_started_total", type="email.send", rung="") == 1
     assert value(registry, "event_loop_lag_seconds") == 0.25
 

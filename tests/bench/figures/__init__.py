@@ -1,0 +1,1 @@
+"""One file a figure: each puts its lines on the board."""

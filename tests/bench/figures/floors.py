@@ -1,0 +1,88 @@
+"""Figure 6: what the HTTP server and the store can do alone, on this machine, in this run."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+from tests.bench import store_floor, uvicorn_floor
+from tests.bench.load import generate
+from tests.bench.process import ROOT, free_port
+from tests.bench.setting import Setting
+from tests.bench.waiting import until_listening
+
+HTTP: Final = "HTTP server, trivial app, our generator"
+STORE_SINGLES: Final = "store, insert and outcome, 1 a call"
+STORE_BATCHES: Final = "store, insert and outcome, 500 a call"
+REQUESTS: Final = 40_000
+CONNECTIONS: Final = 32
+STORE_SECONDS: Final = 3.0
+WRK_SECONDS: Final = 4
+_WRK_RATE: Final = re.compile(r"Requests/sec:\s+([\d.]+)")
+
+
+def measure(setting: Setting, *, uvicorn: bool) -> None:
+    """The store first, then each HTTP server, by our generator and by wrk where it is installed."""
+    board = setting.board
+    board.head("6", "the floors: what the parts can do alone")
+    stores = [store_floor.measured(STORE_SECONDS) for _ in range(setting.rounds)]
+    board.put("store, one change alone", [store.alone_us for store in stores], "µs")
+    board.put(STORE_SINGLES, [store.singles for store in stores], "jobs/s")
+    board.put(STORE_BATCHES, [store.batches for store in stores], "jobs/s")
+    with _serving([sys.executable, "-m", "tests.bench.http_floor"]) as port:
+        _put_http(setting, port, HTTP, "HTTP server, trivial app, wrk")
+    if uvicorn:
+        _measure_uvicorn(setting)
+
+
+def _measure_uvicorn(setting: Setting) -> None:
+    """The same app under uvicorn, installed into an environment that is thrown away."""
+    command = uvicorn_floor.installed(setting.place("uvicorn"))
+    if command is None:
+        setting.board.note("uvicorn: left out, it could not be installed")
+        return
+    with _serving(command) as port:
+        _put_http(
+            setting,
+            port,
+            "uvicorn (httptools, uvloop), our generator",
+            "uvicorn (httptools, uvloop), wrk",
+        )
+
+
+@contextmanager
+def _serving(command: Sequence[str]) -> Iterator[int]:
+    port = free_port()
+    process = subprocess.Popen([*command, str(port)], cwd=ROOT)
+    try:
+        until_listening(port, process)
+        yield port
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _put_http(setting: Setting, port: int, name: str, wrk_name: str) -> None:
+    requests, rates = setting.jobs(REQUESTS), []
+    for _ in range(setting.rounds):
+        result = generate(port, requests, "--connections", str(CONNECTIONS))
+        rates.append(requests / result["seconds"])
+    setting.board.put(name, rates, "requests/s")
+    if shutil.which("wrk") is None:
+        setting.board.note("wrk is not installed: only our generator was used")
+        return
+    setting.board.put(wrk_name, [_wrk(port) for _ in range(setting.rounds)], "requests/s")
+
+
+def _wrk(port: int) -> float:
+    url = f"http://127.0.0.1:{port}/"
+    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{WRK_SECONDS}s", url]
+    told = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=60)
+    found = _WRK_RATE.search(told.stdout)
+    assert found is not None, told.stdout
+    return float(found[1])
