@@ -21,8 +21,8 @@ from hermesd.api.ledger import Ledger
 from hermesd.api.state import ApiState
 from hermesd.config.sections import RetentionSection
 from hermesd.core.errors import OutcomeUnknown, Unavailable
-from hermesd.core.records import EndedJob, EndedRange
-from hermesd.core.retention import Retention, Surplus, first_id
+from hermesd.core.records import EndedRange
+from hermesd.core.retention import Retention, Surplus, batches, first_id
 from hermesd.core.states import State
 
 # The share of the time in which something is asked of the store. A loaded store answers later, so
@@ -63,16 +63,14 @@ class Retainer:
         pruned: Counter[State] = Counter()
         try:
             for _ in range(MAX_STEPS):
-                begun = clock.monotonic()
                 if not await self._step(pruned):
                     self._end_lap()
                     break
-                await trio.sleep((clock.monotonic() - begun) * (1 / self._share() - 1))
         finally:
-            if pruned:
-                numbers = {str(state): number for state, number in pruned.items()}
+            numbers = {str(state): number for state, number in pruned.items() if number}
+            if numbers:
                 self._state.log.info("pruned finished jobs", **numbers)
-        if not pruned:
+        if not numbers:
             await self._state.jobs.purge(())  # old idempotency keys go with every purge
         return pruned
 
@@ -82,12 +80,15 @@ class Retainer:
         begun = self._state.clock.monotonic()
         page = await self._state.reader.ended(self._range(surplus, now))
         self._lap_seconds += self._state.clock.monotonic() - begun
+        await self._pause(begun)
         if page.last_id is None:
             return False
         too_many = bool(surplus)
         chosen = self._retention.choose(page.jobs, surplus, now)
-        for state in State:
-            await self._prune(state, [job for job in chosen if job.state is state], pruned)
+        for state, ids in batches(chosen):
+            begun = self._state.clock.monotonic()
+            pruned[state] += await self._prune(state, ids)
+            await self._pause(begun)
         # Where the last of too many has gone, those after it are to be looked at when their time
         # is over, and not before.
         self._place = chosen[-1].id if too_many and not surplus else page.last_id
@@ -102,17 +103,20 @@ class Retainer:
             before={state: now - age for state, age in ages.items()},
         )
 
-    async def _prune(self, state: State, jobs: Sequence[EndedJob], pruned: Counter[State]) -> None:
-        if not jobs:
-            return
-        ids = [job.id for job in jobs]
+    async def _prune(self, state: State, ids: Sequence[str]) -> int:
         try:
             gone = await self._state.jobs.purge(ids)
         except OutcomeUnknown:
             gone = len(ids) - len(await self._state.reader.get_many(ids))
         self._ledger.pruned(state, gone)
-        if gone:
-            pruned[state] += gone
+        return gone
+
+    async def _pause(self, begun: float) -> None:
+        """Leave the store to others, in proportion to the time since `begun`."""
+        surplus = self._surplus()
+        urgent_from = URGENT_SURPLUS * self._retention.max_finished
+        share = URGENT_SHARE if surplus.others + surplus.failed > urgent_from else WORK_SHARE
+        await trio.sleep((self._state.clock.monotonic() - begun) * (1 / share - 1))
 
     def _end_lap(self) -> None:
         if self._next_lap_at == inf:
@@ -120,12 +124,6 @@ class Retainer:
 
     def _surplus(self) -> Surplus:
         return Surplus(self._state.tally.states, self._retention.max_finished)
-
-    def _share(self) -> float:
-        surplus = self._surplus()
-        too_many = surplus.others + surplus.failed
-        urgent = too_many > URGENT_SURPLUS * self._retention.max_finished
-        return URGENT_SHARE if urgent else WORK_SHARE
 
 
 def retention_of(section: RetentionSection) -> Retention:

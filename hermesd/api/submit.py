@@ -87,9 +87,7 @@ class Submitter:
     ) -> tuple[Sequence[Submitted], list[str], Acceptances | None]:
         slots = [self._router.place_new(job) for job in jobs]
         waiting = [job for job, slot in zip(jobs, slots, strict=True) if slot is None]
-        notes = [
-            "" if slot else self._router.explain(job) for job, slot in zip(jobs, slots, strict=True)
-        ]
+        notes = self._notes(jobs, slots)
         routed = tuple(
             self._router.as_running(job, slot.view, now) if slot else job
             for job, slot in zip(jobs, slots, strict=True)
@@ -109,6 +107,17 @@ class Submitter:
         finally:
             self._depth.settle(waiting)
         return submitted, notes, self._hand_over(submitted, slots, notes)
+
+    def _notes(self, jobs: Sequence[Job], slots: Sequence[Reservation | None]) -> list[str]:
+        """Why each job waits; said once for all that wait alike, as a batch's mostly do."""
+        known: dict[tuple[str, str, int], str] = {}
+        notes = []
+        for job, slot in zip(jobs, slots, strict=True):
+            alike = (job.type, job.queue, job.priority)
+            if slot is None and alike not in known:
+                known[alike] = self._router.explain(job)
+            notes.append("" if slot else known[alike])
+        return notes
 
     def _hand_over(
         self,

@@ -162,12 +162,16 @@ class EndedRange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EndedJob(msgspec.Struct, frozen=True, kw_only=True):
-    """What tells whether a job that has ended is still to be kept; the time is in UTC seconds."""
+    """What tells whether a job that has ended is still to be kept; the time is in UTC seconds.
+
+    `size_bytes` is that of its payload and result, which deleting it takes time for.
+    """
 
     id: str
     type: str
     state: State
     finished_at: float
+    size_bytes: int = 0
 
 
 class EndedPage(msgspec.Struct, frozen=True, kw_only=True):

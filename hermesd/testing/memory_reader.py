@@ -110,7 +110,13 @@ class MemoryReader:
         await trio.lowlevel.checkpoint()
         ids = sorted(i for i in self._held.jobs if wanted.after < i < wanted.until)[: wanted.limit]
         jobs = [
-            EndedJob(id=job.id, type=job.type, state=job.state, finished_at=job.finished_at)
+            EndedJob(
+                id=job.id,
+                type=job.type,
+                state=job.state,
+                finished_at=job.finished_at,
+                size_bytes=len(bytes(job.payload)) + len(bytes(job.result or b"")),
+            )
             for job in map(self._held.jobs.__getitem__, ids)
             if job.finished_at is not None
             and job.state in wanted.before

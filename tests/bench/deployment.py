@@ -109,14 +109,16 @@ def environment(folder: Path, port: int, settings: Mapping[str, str]) -> dict[st
 
 
 @contextmanager
-def deployed(folder: Path, *, worker: bool = True, **settings: str) -> Iterator[Deployment]:
+def deployed(
+    folder: Path, settings: Mapping[str, str] | None = None, *, worker: bool = True
+) -> Iterator[Deployment]:
     """An api, and a worker unless told otherwise, until the context is left.
 
     `settings` are configuration as environment variables (HERMES_...).
     """
     folder.mkdir(exist_ok=True)
     port = free_port()
-    environ = environment(folder, port, settings)
+    environ = environment(folder, port, settings or {})
     api = Process((APP, "api"), environ, folder / "api.log").until_ready()
     deployment = Deployment(folder, environ, port, api)
     try:

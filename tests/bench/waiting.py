@@ -25,7 +25,7 @@ def until_listening(port: int, process: subprocess.Popen[bytes]) -> None:
 
     def listening() -> bool:
         if process.poll() is not None:
-            raise RuntimeError(f"{process.args} ended with {process.returncode}")
+            raise RuntimeError(f"{process.args!r} ended with {process.returncode}")
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", port)) == 0
 

@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 
 from hermesd.api.admission import new_job_id
 from hermesd.core.records import EndedJob
-from hermesd.core.retention import GRACE_SECONDS, Retention, Surplus, first_id
+from hermesd.core.retention import (
+    GRACE_SECONDS,
+    MAX_BATCH_BYTES,
+    Retention,
+    Surplus,
+    batches,
+    first_id,
+)
 from hermesd.core.states import TERMINAL, State
 
 NOW = 1_800_000_000.0
@@ -114,6 +121,31 @@ def test_all_that_may_go_is_looked_at(endings: list[tuple[State, str, float]], m
     ages = retention.ages(Surplus(counted(jobs), most))
     for job in retention.choose(jobs, Surplus(counted(jobs), most), NOW):
         assert NOW - job.finished_at >= ages[job.state]
+
+
+@given(
+    given_jobs=st.lists(
+        st.tuples(
+            st.sampled_from(sorted(TERMINAL)),
+            st.sampled_from([0, 100, MAX_BATCH_BYTES // 3, MAX_BATCH_BYTES, 2 * MAX_BATCH_BYTES]),
+        )
+    )
+)
+def test_a_batch_is_of_one_state_and_bounded_in_size(given_jobs: list[tuple[State, int]]) -> None:
+    """But for a single job that is larger; all jobs are in one batch each."""
+    jobs = {
+        f"{number:04d}": EndedJob(
+            id=f"{number:04d}", type="a", state=state, finished_at=NOW, size_bytes=size
+        )
+        for number, (state, size) in enumerate(given_jobs)
+    }
+    made = list(batches(jobs.values()))
+    assert sorted(job_id for _, ids in made for job_id in ids) == list(jobs)
+    for state, ids in made:
+        assert ids
+        assert {jobs[job_id].state for job_id in ids} == {state}
+        size = sum(jobs[job_id].size_bytes for job_id in ids)
+        assert size <= MAX_BATCH_BYTES or len(ids) == 1
 
 
 @given(at=st.floats(min_value=0, max_value=4e9))

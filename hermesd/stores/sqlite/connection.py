@@ -25,12 +25,15 @@ _ITEM_ERRORS: Final = (ValueError, OverflowError, msgspec.MsgspecError)
 def open_writer(database: Path, busy_timeout_seconds: float) -> sqlite3.Connection:
     """A writing connection, for one thread at a time: WAL, and every commit synced to the disk.
 
-    Its log is not copied back by commits: whoever writes sees to that.
+    Its log is not copied back by commits: whoever writes sees to that. What is deleted is written
+    over with zeros only where that costs no writing of its own, whatever SQLite was built with:
+    purging 500 jobs with 100 KB each wrote 50 MB else (measured: 230 against 75 ms).
     """
     connection = _open(database, busy_timeout_seconds, one_thread=False)
     try:
         connection.execute("PRAGMA journal_mode=WAL").fetchone()
         connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA secure_delete=FAST").fetchone()
         connection.execute("PRAGMA wal_autocheckpoint=0")
         connection.execute(f"PRAGMA journal_size_limit={MAX_LOG_BYTES}").fetchone()
     except BaseException:

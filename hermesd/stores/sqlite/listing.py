@@ -198,9 +198,15 @@ def ended(wanted: EndedRange, connection: sqlite3.Connection) -> EndedPage:
     before = (wanted.before.get(State(state)) for state in statements.ENDED_STATES)
     values = (wanted.after, wanted.until, wanted.limit, *map(micros_or_none, before))
     packed, last_id = connection.execute(statements.WALK_ENDED, values).fetchone()
-    rows = msgspec.json.decode(packed, type=list[tuple[str, str, State, int]])
+    rows = msgspec.json.decode(packed, type=list[tuple[str, str, State, int, int]])
     jobs = tuple(
-        EndedJob(id=job_id, type=job_type, state=state, finished_at=seconds(finished_us))
-        for job_id, job_type, state, finished_us in rows
+        EndedJob(
+            id=job_id,
+            type=job_type,
+            state=state,
+            finished_at=seconds(finished_us),
+            size_bytes=size,
+        )
+        for job_id, job_type, state, finished_us, size in rows
     )
     return EndedPage(jobs=jobs, last_id=last_id)

@@ -104,9 +104,10 @@ PUT_KEYS: Final = (
 ENDED_STATES: Final = ("succeeded", "failed", "cancelled")
 _DUE_TO_GO: Final = " OR ".join(f"(state = '{one}' AND finished_us <= ?)" for one in ENDED_STATES)
 WALK_ENDED: Final = (
-    "WITH walked AS MATERIALIZED (SELECT id, type, state, finished_us FROM jobs "
-    "WHERE id > ? AND id < ? ORDER BY id LIMIT ?) "
-    "SELECT json_group_array(json_array(id, type, state, finished_us)), "
+    "WITH walked AS MATERIALIZED (SELECT id, type, state, finished_us, "
+    "length(CAST(payload AS BLOB)) + coalesce(length(CAST(result AS BLOB)), 0) AS size "
+    "FROM jobs WHERE id > ? AND id < ? ORDER BY id LIMIT ?) "
+    "SELECT json_group_array(json_array(id, type, state, finished_us, size)), "
     f"(SELECT max(id) FROM walked) FROM (SELECT * FROM walked WHERE {_DUE_TO_GO} ORDER BY id)"
 )
 

@@ -30,6 +30,7 @@ from hermesd.stores.sqlite.submissions import Submissions
 from hermesd.stores.sqlite.unit import OrderKeys, Unit
 
 ROWS_IN_LOG: Final = 4000  # rows changed between two checkpoints, about 16 MB of log
+ROWS_A_PAGE: Final = 8  # rows that lie side by side, as those of one submission or purge do
 
 
 class _LateOutcome(Exception):
@@ -55,7 +56,7 @@ class SqliteWriter:
             answers = self._attempt(parts, look_first=False)
         except _LateOutcome:
             answers = self._attempt(parts, look_first=True)
-        self._rows_in_log += sum(len(part.items) for part in parts)
+        self._rows_in_log += sum(map(_rows_in_log, parts))
         return answers
 
     def needs_tending(self) -> bool:
@@ -202,6 +203,17 @@ def apply(
     for place in purges:
         answers[place] = [_purge(connection, ids, parts[place].at) for ids in parts[place].items]
     return answers, evidence
+
+
+def _rows_in_log(part: Part) -> int:
+    """How much a part adds to the log, in rows of a page each."""
+    if part.verb is Verb.INSERT:
+        neighbours = sum(len(submission.jobs) for submission in part.items)
+    elif part.verb is Verb.PURGE:
+        neighbours = sum(len(ids) for ids in part.items)
+    else:
+        neighbours = 0
+    return max(len(part.items), neighbours // ROWS_A_PAGE)
 
 
 def _all_succeed(part: Part) -> bool:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import msgspec
+
 from hermesd.core.job import ErrorInfo, Job
-from hermesd.core.records import EndedJob, EndedPage, EndedRange
+from hermesd.core.records import EndedPage, EndedRange
 from hermesd.core.states import Move, State
 from hermesd.testing.conformance.scene import Conformance, Scene
 
@@ -16,20 +18,24 @@ class RetainingConformance(Conformance):
     """JobReader.ended."""
 
     async def test_ended_jobs_come_by_id_as_they_ended(self, scene: Scene) -> None:
-        """Each with its type, state and time, whatever the order in which they ended."""
-        first, second = await scene.running(type="mail"), await scene.queued()
+        """Each with its type, state, time and size, whatever the order in which they ended."""
+        text = msgspec.Raw('"ü"'.encode())
+        first, second = await scene.running(type="mail", payload=text), await scene.queued()
         third = await scene.running()
         await scene.settle(third, Move.FAIL, error=ErrorInfo(kind="error"))
         await scene.store.jobs.cancel(second.id)
         scene.clock.advance(2.5)
-        await scene.settle(first, Move.SUCCEED, result=b"1")
+        await scene.settle(first, Move.SUCCEED, result=b"12345")
         page = await self._walk(scene)
         now = scene.clock.utc()
-        assert page.jobs == (
-            EndedJob(id=first.id, type="mail", state=State.SUCCEEDED, finished_at=now),
-            EndedJob(id=second.id, type="test.echo", state=State.CANCELLED, finished_at=now - 2.5),
-            EndedJob(id=third.id, type="test.echo", state=State.FAILED, finished_at=now - 2.5),
-        )
+        found = [(job.id, job.type, job.state, now - job.finished_at) for job in page.jobs]
+        assert found == [
+            (first.id, "mail", State.SUCCEEDED, 0.0),
+            (second.id, "test.echo", State.CANCELLED, 2.5),
+            (third.id, "test.echo", State.FAILED, 2.5),
+        ]
+        size = len(bytes(third.payload))
+        assert [job.size_bytes for job in page.jobs] == [4 + 5, size, size]
         assert page.last_id == third.id
 
     async def test_what_lives_is_passed_by(self, scene: Scene) -> None:

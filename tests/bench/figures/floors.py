@@ -16,9 +16,9 @@ from tests.bench.process import ROOT, free_port
 from tests.bench.setting import Setting
 from tests.bench.waiting import until_listening
 
-HTTP: Final = "HTTP server, trivial app, our generator"
-STORE_SINGLES: Final = "store, insert and outcome, 1 a call"
-STORE_BATCHES: Final = "store, insert and outcome, 500 a call"
+HTTP: Final = "HTTP floor"
+STORE_SINGLES: Final = "store floor, 1 a call"
+STORE_BATCHES: Final = "store floor, 500 a call"
 REQUESTS: Final = 40_000
 CONNECTIONS: Final = 32
 STORE_SECONDS: Final = 3.0
@@ -30,12 +30,15 @@ def measure(setting: Setting, *, uvicorn: bool) -> None:
     """The store first, then each HTTP server, by our generator and by wrk where it is installed."""
     board = setting.board
     board.head("6", "the floors: what the parts can do alone")
+    board.note(
+        "HTTP: a trivial ASGI app in one process, by our generator; store: insert and outcome"
+    )
     stores = [store_floor.measured(STORE_SECONDS) for _ in range(setting.rounds)]
     board.put("store, one change alone", [store.alone_us for store in stores], "µs")
     board.put(STORE_SINGLES, [store.singles for store in stores], "jobs/s")
     board.put(STORE_BATCHES, [store.batches for store in stores], "jobs/s")
     with _serving([sys.executable, "-m", "tests.bench.http_floor"]) as port:
-        _put_http(setting, port, HTTP, "HTTP server, trivial app, wrk")
+        _put_http(setting, port, HTTP, "the same by wrk")
     if uvicorn:
         _measure_uvicorn(setting)
 
@@ -50,8 +53,8 @@ def _measure_uvicorn(setting: Setting) -> None:
         _put_http(
             setting,
             port,
-            "uvicorn (httptools, uvloop), our generator",
-            "uvicorn (httptools, uvloop), wrk",
+            "uvicorn (httptools, uvloop)",
+            "uvicorn by wrk",
         )
 
 

@@ -44,7 +44,7 @@ def _with_finished(setting: Setting, finished: int) -> None:
     folder = setting.place(f"finished-{finished}")
     progress(f"making {finished:,} finished jobs")
     trio.run(fill, folder / "hermes.db", finished)
-    with deployed(folder, **KEEP) as running:
+    with deployed(folder, KEEP) as running:
         _put(setting, running, f"recorded, {finished:,} finished jobs in the store", JOBS)
 
 
@@ -60,7 +60,7 @@ def _put(setting: Setting, running: Deployment, name: str, count: int, *options:
 def _slope(setting: Setting) -> None:
     """Resident memory of each process while a million jobs go through."""
     jobs = max(setting.jobs(SLOPE_JOBS), STRIDE_JOBS * 8)
-    with deployed(setting.place("slope"), **KEEP) as running:
+    with deployed(setting.place("slope"), KEEP) as running:
         assert running.worker is not None
         processes = {"api": running.api, "worker": running.worker}
         seen: dict[str, list[tuple[int, float]]] = {role: [] for role in processes}
