@@ -20,7 +20,7 @@ PYTEST := $(BIN)/python -m pytest --durations=10 \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo run test test-faults bench lint types proto dist clean
+.PHONY: help setup demo run test test-faults bench bench-peers lint types proto dist clean
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ test-faults: $(STAMP) ## Run the fault injection with real processes.
 bench: $(STAMP) ## Run tests/bench/run.py, the benchmark.
 	@echo "Running tests/bench/run.py; options:  make bench BENCH='--only 1,6 --rounds 1'"
 	@$(BIN)/python -m tests.bench.run $(BENCH)
+
+bench-peers: $(STAMP) ## Measure other job systems beside hermesd (installs them, for the run).
+	@$(BIN)/python -m tests.bench.peers.run $(BENCH)
 
 lint: $(STAMP) ## Check style and format with ruff.
 	@$(BIN)/ruff check .
