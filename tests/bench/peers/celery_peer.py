@@ -63,7 +63,7 @@ def single(jobs: int, submitters: int) -> None:
 
 def bulk(jobs: int) -> None:
     """Groups share a producer."""
-    import celery  # type: ignore[import-not-found]  # only in its own environment
+    import celery
 
     _, task = make()
     began = time.monotonic()
