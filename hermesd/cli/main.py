@@ -23,7 +23,7 @@ COMMANDS: Final = {
     "types": ("hermesd.cli.fleet:types", "Show the job types that can be submitted."),
     "stats": ("hermesd.cli.fleet:stats", "Show what the daemon has done and has to do."),
     "events": ("hermesd.cli.events:events", "Show what happened last, or --follow it."),
-    "bench": ("hermesd.cli.bench:bench", "Put a load on an api, and report rates and latencies."),
+    "bench": ("hermesd.cli.bench:bench", "Put load on a running deployment and report how it did."),
     "config": ("hermesd.cli.config:config", "Check, show, write and change the configuration."),
     "db": ("hermesd.cli.db:db", "Upgrade the store's schema, or show its version."),
     "plugins": ("hermesd.cli.plugins:plugins", "Show the installed plugins and what ails them."),

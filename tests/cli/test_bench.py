@@ -12,15 +12,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from hermesd.cli.main import COMMANDS
-
 PATIENCE_SECONDS = 60.0
 ONE = ("-c", "1", "-t", "noop")
-
-
-pytestmark = pytest.mark.skipif(
-    "bench" not in COMMANDS, reason="the command is not in the table of hermesd/cli/main.py yet"
-)
 
 
 def stats(api: Any, **states: int) -> None:
