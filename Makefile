@@ -14,13 +14,17 @@ EXAMPLE := {\"source_base64\": \"R0lGODlhAQABAIAAAAAAAP///ywAAAAAAQABAAACAUwAOw=
 \"width\": 8, \"height\": 8, \"mode\": \"exact\"}
 PYPROJECTS := pyproject.toml $(PLUGINS:=/pyproject.toml)
 
+# Where Debian's package puts it; tests/brokers/rabbitmq.py starts it from there.
+RABBITMQ := /usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin/rabbitmq-server
+
 # A test that hangs shows where, and ends the run.
 PYTEST := $(BIN)/python -m pytest --durations=10 \
 	-o faulthandler_timeout=300 -o faulthandler_exit_on_timeout=true
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo run test test-faults bench bench-peers lint types proto dist clean
+.PHONY: help setup demo run test test-faults bench bench-peers lint types proto dist clean \
+	rabbitmq-server
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,10 +58,13 @@ run: $(STAMP) ## Run a daemon on http://localhost:8081, its store in var/, until
 	@echo
 	@exec env HERMES_STORE__URL=sqlite:///var/hermes.db $(BIN)/hermesd --config etc/hermes.toml serve
 
-test: $(STAMP) ## Run the tests, but for the slow fault injection.
+rabbitmq-server:
+	@ls $(RABBITMQ) >/dev/null 2>&1 || packaging/ensure-debian-packages rabbitmq-server
+
+test: $(STAMP) rabbitmq-server ## Run the tests, but for the slow fault injection.
 	@$(PYTEST) -m 'not faults'
 
-test-faults: $(STAMP) ## Run the fault injection with real processes.
+test-faults: $(STAMP) rabbitmq-server ## Run the fault injection with real processes.
 	@$(PYTEST) -m faults
 
 bench: $(STAMP) ## Run tests/bench/run.py, the benchmark.

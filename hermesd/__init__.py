@@ -16,6 +16,7 @@ registers and heartbeats.
 The layers; imports run strictly downward, and a test says so:
 
     cli, client   the commands (thin), and the Python client that they use
+    bench         what `hermesd bench` sends and measures, over the client
     daemon        the composition root: opens resources, runs the role or roles
     api | worker  the two roles; they know neither each other nor any adapter
     stores, queues, bridge, http, observe, wire

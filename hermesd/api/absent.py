@@ -28,8 +28,13 @@ class Absentees:
 
     async def run(self) -> None:
         """Judge each, for as long as silence alone would not."""
+        try:
+            living = await self._state.fleet.living()
+        except (Unavailable, OutcomeUnknown) as error:
+            self._state.log.warning("cannot look for absent workers", why=error.detail)
+            return
         async with trio.open_nursery() as nursery:
-            for known in await self._state.fleet.living():
+            for known in living:
                 nursery.start_soon(self._judge, known)
 
     async def _judge(self, known: Incarnation) -> None:

@@ -9,6 +9,7 @@ import trio
 
 from hermesd.api.ledger import Ledger
 from hermesd.api.lines import Lines
+from hermesd.api.outage import Outage
 from hermesd.api.route import Reservation, Router
 from hermesd.api.state import ApiState
 from hermesd.core.errors import OutcomeUnknown, Unavailable
@@ -40,18 +41,23 @@ class Feeder:
 
     async def run(self) -> None:
         """Work whenever a job is queued, a slot freed or a worker found; else look now and then."""
+        outage = Outage(self._state.log, "cannot feed waiting jobs", "feeding waiting jobs again")
         while True:
             try:
                 busy = await self.run_once()
             except (Unavailable, OutcomeUnknown) as error:
-                self._state.log.warning("cannot feed waiting jobs", why=error.detail)
+                outage.failed(error)
                 await trio.sleep(RETRY_SECONDS)
                 continue
+            outage.worked()
             if not busy:
                 await self._work.wait(LOOK_AGAIN_SECONDS)
 
     async def run_once(self) -> int:
-        """One round: how many jobs were given to workers."""
+        """One round: how many jobs were offered to workers.
+
+        Some may have been cancelled meanwhile; what stands behind them is for the next round.
+        """
         await self._reconcile(RECONCILE_SECONDS)
         free = self._free()
         pairs = tuple(pair for pair in self._state.tally.pairs() if self._room(*pair))
@@ -125,16 +131,14 @@ class Feeder:
                 slot.cancel()
             self._lines.adopt_later([job.id for job, _ in placed])
             raise
-        given = 0
         for (before, slot), job in zip(placed, assigned, strict=True):
             if job is None:
                 slot.cancel()
                 continue
-            given += 1
             held = self._router.commit(slot, job)
             self._ledger.assigned(before, job)
             self._lines.send(slot.view, held, None)
-        return given
+        return len(placed)
 
     def _room(self, queue: str, job_type: str) -> bool:
         for view in self._state.registry.speakers(job_type):

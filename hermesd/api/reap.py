@@ -13,6 +13,7 @@ import trio
 
 from hermesd.api.ledger import Ledger
 from hermesd.api.lines import Lines
+from hermesd.api.outage import Outage
 from hermesd.api.state import ApiState
 from hermesd.core.errors import OutcomeUnknown, Unavailable
 from hermesd.core.events import EventKind
@@ -65,6 +66,9 @@ class Reaper:
 
     async def run(self) -> None:
         """One tick a second, for ever; a store that is away delays the rescue."""
+        outage = Outage(
+            self._state.log, "cannot rescue yet", "rescuing again", passes=ORPHANS_EVERY_TICKS + 1
+        )
         while True:
             await trio.sleep(TICK_SECONDS)
             # Whatever arrived while this process did not run is read before anyone is judged.
@@ -72,7 +76,9 @@ class Reaper:
             try:
                 await self.run_once()
             except (Unavailable, OutcomeUnknown) as error:
-                self._state.log.warning("cannot rescue yet", why=error.detail)
+                outage.failed(error)
+            else:
+                outage.worked()
 
     async def run_once(self) -> None:
         """One pass over everything that may be gone."""

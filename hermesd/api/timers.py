@@ -5,6 +5,7 @@ from __future__ import annotations
 import trio
 
 from hermesd.api.ledger import Ledger
+from hermesd.api.outage import Outage
 from hermesd.api.state import ApiState
 from hermesd.core.errors import OutcomeUnknown, Unavailable
 from hermesd.core.events import EventKind
@@ -27,13 +28,15 @@ class DueTimer:
 
     async def run(self) -> None:
         """Release what is due, then sleep until more is, or until something is scheduled."""
+        outage = Outage(self._state.log, "cannot release due jobs", "releasing due jobs again")
         while True:
             try:
                 seconds = await self.run_once()
             except (Unavailable, OutcomeUnknown) as error:
-                self._state.log.warning("cannot release due jobs", why=error.detail)
+                outage.failed(error)
                 await trio.sleep(RETRY_SECONDS)
                 continue
+            outage.worked()
             await self._due.wait(seconds)
 
     async def run_once(self) -> float:

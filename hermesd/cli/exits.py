@@ -6,7 +6,13 @@ import os
 from collections.abc import Mapping
 from typing import Any, Final
 
-from hermesd.core.errors import ConfigError, HermesError, InvalidValue, Unavailable
+from hermesd.core.errors import (
+    AccessRefused,
+    ConfigError,
+    HermesError,
+    InvalidValue,
+    Unavailable,
+)
 
 OK: Final = 0
 REFUSED: Final = 1  # the job failed, or the api refused
@@ -55,6 +61,8 @@ def _hermes_code(error: HermesError) -> int:
         return CONFIG
     if isinstance(error, InvalidValue):
         return USAGE
+    if isinstance(error, AccessRefused):
+        return PERMISSION
     return TRY_AGAIN if isinstance(error, Unavailable) else INTERNAL
 
 

@@ -26,6 +26,7 @@ COMMANDS: Final = {
     "bench": ("hermesd.cli.bench:bench", "Put load on a running deployment and report how it did."),
     "config": ("hermesd.cli.config:config", "Check, show, write and change the configuration."),
     "db": ("hermesd.cli.db:db", "Upgrade the store's schema, or show its version."),
+    "broker": ("hermesd.cli.broker:broker", "Check a message broker before it is relied on."),
     "plugins": ("hermesd.cli.plugins:plugins", "Show the installed plugins and what ails them."),
     "version": ("hermesd.cli.version:version", "Show the version."),
 }

@@ -127,6 +127,15 @@ class ForeignOrigin(Rejected):
     title = "Foreign origin"
 
 
+class AccessRefused(Rejected):
+    """A neighbour (a broker) refuses this login, or what it asks for; trying again is no use."""
+
+    http_status = 403
+    grpc_status = 7  # PERMISSION_DENIED
+    slug = "access-refused"
+    title = "Access refused"
+
+
 class Unavailable(HermesError):
     """It cannot be done now and was not done; trying again later is right."""
 

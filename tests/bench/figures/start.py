@@ -19,7 +19,7 @@ KINDS: Final = {"noop": "in-process handler", "noop.process": "process handler"}
 def measure(setting: Setting) -> None:
     """Each round begins with no store at all, so that its making is part of the first start."""
     board = setting.board
-    board.head("7", "cold start, and idle")
+    board.head("7", f"cold start, and idle over {IDLE_SECONDS:.0f} s")
     ready: dict[str, list[float]] = {"both roles, no store": [], "both roles, store there": []}
     first: dict[str, list[float]] = {kind: [] for kind in KINDS}
     for number in range(setting.rounds):
