@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+import structlog
 import trio
 from trio.testing import MockClock
 
@@ -12,7 +13,7 @@ from agents.world import Api, all_in, open_api, until
 from hermesd.api.feed import RECONCILE_SECONDS
 from hermesd.core.errors import OutcomeUnknown
 from hermesd.core.job import Job
-from hermesd.core.records import IdempotencyKey, Submission
+from hermesd.core.records import IdempotencyKey, Submission, Waiting
 from hermesd.core.states import State
 
 
@@ -185,3 +186,42 @@ async def test_a_submit_waits_behind_its_equals(api: Api, clock: MockClock) -> N
     urgent = await api.submit(priority=10)
     assert urgent.routed == "direct"
     assert len(worker.held) == 1
+
+
+async def test_an_outage_is_told_once_and_so_is_its_end(api: Api, clock: MockClock) -> None:
+    """Each agent says it twice, however long it lasts."""
+    worker = await join(api, 2)
+    await plant(api, waiting(1))
+    api.state.tally.reset(await api.store.reader.counts())
+    with structlog.testing.capture_logs() as logs:
+        api.jobs.down = True
+        api.start()
+        await trio.sleep(30)
+        api.jobs.down = False
+        await until(lambda: bool(worker.held), "the job to be fed")
+        await trio.sleep(10)
+    told = [line["event"] for line in logs]
+    for trouble, relief in (
+        ("cannot feed waiting jobs", "feeding waiting jobs again"),
+        ("cannot release due jobs", "releasing due jobs again"),
+        ("cannot rescue yet", "rescuing again"),
+    ):
+        assert (told.count(trouble), told.count(relief)) == (1, 1)
+
+
+async def test_cancelled_heads_do_not_hold_up_what_stands_behind_them(
+    api: Api, clock: MockClock
+) -> None:
+    """What was read ahead may be gone: the next is offered in the next round, not later."""
+    ids = [(await api.submit()).job.id for _ in range(3)]
+    worker = await join(api, 1)
+    before = await api.jobs.waiting(Waiting(pairs=(("default", "note"),), limit=10))
+    assert len(before) == 3
+    api.jobs.before = trio.Event()
+    api.nursery.start_soon(api.agents.feeder.run)
+    await trio.sleep(0.1)
+    for job_id in ids[:2]:
+        await api.store.jobs.cancel(job_id)
+    api.jobs.before.set()
+    await until(lambda: bool(worker.held), "the third", 2)
+    assert [token.job_id for token in worker.held] == [ids[2]]
