@@ -13,9 +13,11 @@ from urllib.parse import quote
 
 import trio
 from aiormq import Connection, exceptions
-from aiormq.connection import TransportFactory
+from aiormq.connection import FrameReceiver, ReceivedFrame, TransportFactory
 from pamqp import commands
+from pamqp.base import Frame
 from pamqp.common import FieldTable
+from pamqp.frame import FrameTypes
 from trio_asyncio import aio_as_trio, trio_as_aio
 from yarl import URL
 
@@ -24,8 +26,7 @@ from hermesd.core.errors import AccessRefused, HermesError, InvalidValue, Unavai
 
 HEARTBEAT_SECONDS: Final = 10  # a peer silent for three of them is given up
 TLS_GOODBYE_SECONDS: Final = 1.0
-MAX_CALLS: Final = 64  # each has a channel of its own, of which RabbitMQ grants 2047
-NOT_ALLOWED: Final = 530  # AMQP 0-9-1, section 1.5.2.5: the virtual host is absent or denied
+REFUSAL_CODES: Final = (403, 530)  # AMQP 0-9-1: access-refused; not-allowed, of a virtual host
 
 _REFUSALS: Final = (
     exceptions.AuthenticationError,
@@ -89,6 +90,8 @@ class AmqpConnection:
 
     Every call raises Unavailable when the broker does not answer it in time or the connection is
     lost, and AccessRefused when the user may not do it; other calls are not harmed by either.
+    They are made one after the other, and the wait for those before counts as waiting for the
+    broker.
     """
 
     def __init__(self, connection: Connection, edge: _Edge) -> None:
@@ -122,18 +125,20 @@ class AmqpConnection:
 
 
 class _Edge:
-    """Runs asyncio-flavoured calls, each in its time; their errors come out as the core's."""
+    """Runs asyncio-flavoured calls, one at a time; their errors come out as the core's."""
 
     def __init__(self, where: str, call_timeout_seconds: float) -> None:
         self.where = where
         self._call_timeout_seconds = call_timeout_seconds
-        self._calls = trio.CapacityLimiter(MAX_CALLS)
+        # aiormq frees the number of a channel that the broker has closed before it says so to the
+        # broker (and with a full buffer never does); who opens it then loses the connection.
+        self._one_call = trio.Lock()
 
     async def call(
         self, call: Callable[CallP, Awaitable[AnswerT]], *args: CallP.args, **kwargs: CallP.kwargs
     ) -> AnswerT:
         with trio.move_on_after(self._call_timeout_seconds):
-            async with self._calls:
+            async with self._one_call:
                 return await self._translated(call, *args, **kwargs)
         raise Unavailable(f"{self.where}: no answer within {self._call_timeout_seconds:g} s")
 
@@ -146,7 +151,7 @@ class _Edge:
             raise
         except (Exception, asyncio.CancelledError) as error:
             # A CancelledError that is not trio's is aiormq's own, or the loop's that is closing.
-            refused = isinstance(error, _REFUSALS) or _code(error) == NOT_ALLOWED
+            refused = isinstance(error, _REFUSALS) or _code(error) in REFUSAL_CODES
             error_class = AccessRefused if refused else Unavailable
             raise error_class(f"{self.where}: {_reason(error)}") from error
         return result
@@ -187,13 +192,42 @@ class _Transport(TransportFactory):
             self._writer.transport.abort()
 
 
+class _Connection(Connection):
+    """aiormq's, which would tell a Connection.Close in answer to Connection.Open as garbage."""
+
+    @staticmethod
+    async def _rpc(
+        request: Frame,
+        writer: asyncio.StreamWriter,
+        frame_receiver: FrameReceiver,
+        wait_response: bool = True,
+    ) -> FrameTypes | None:
+        frames = _OpeningFrames(frame_receiver)
+        return await Connection._rpc(request, writer, frames, wait_response)
+
+
+class _OpeningFrames(FrameReceiver):
+    """The frames of `receiver`; a Connection.Close among them is raised."""
+
+    def __init__(self, receiver: FrameReceiver) -> None:
+        super().__init__(receiver.reader)
+        self._receiver = receiver
+
+    async def get_frame(self) -> ReceivedFrame:
+        received = await self._receiver.get_frame()
+        frame = received[-1]
+        if isinstance(frame, commands.Connection.Close):
+            raise exceptions.ConnectionClosed(frame.reply_code, frame.reply_text)
+        return received
+
+
 async def _connect(address: AmqpUrl, transport: _Transport) -> Connection:
     scheme = "amqps" if address.tls else "amqp"
     login = f"{quote(address.user, safe='')}:{quote(address.password, safe='')}"
     path = f"{quote(address.vhost, safe='')}?heartbeat={HEARTBEAT_SECONDS}"
     url = URL(f"{scheme}://{login}@{address.where}/{path}", encoded=True)
     named = cast(FieldTable, {"connection_name": "hermesd"})  # shown by the broker's own tools
-    connection = Connection(url, transport_factory=transport, client_properties=named)
+    connection = _Connection(url, transport_factory=transport, client_properties=named)
     connection.vhost = address.vhost  # aiormq decodes it by halves
     await connection.connect()
     return connection

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,7 +14,7 @@ from hermesd.cli.settings import Settings
 from hermesd.core.errors import Unavailable
 
 if TYPE_CHECKING:
-    from hermesd.bridge.amqp import Broker, QueueFacts
+    from hermesd.cli.broker_check import Checked
 
 
 @click.group()
@@ -49,71 +49,39 @@ def check(settings: Settings, url: str, queues: tuple[str, ...], timeout_seconds
 
     Exit codes: 0 all is well, 1 a queue is absent, 64 no such URL, 69 not reached, 77 refused.
     """
+    # Here, since it takes longer to load than most commands take.
+    from hermesd.cli.broker_check import checked
+
     try:
-        checked = _checked(url, queues, timeout_seconds)
+        found = checked(url, queues, timeout_seconds=timeout_seconds)
     except Unavailable as error:
         raise Failed(exits.NOT_REACHED, error.detail, {"slug": error.slug}) from error
     screen = Screen.of(settings)
     if screen.as_json:
-        screen.emit(_members(*checked))
+        screen.emit(_members(found))
     else:
-        screen.record(_lines(*checked))
-    return exits.REFUSED if None in checked[2].values() else exits.OK
+        screen.record(_lines(found))
+    return exits.REFUSED if None in found.queues.values() else exits.OK
 
 
-def _checked(
-    url: str, queues: tuple[str, ...], timeout_seconds: float
-) -> tuple[Broker, float, dict[str, QueueFacts | None]]:
-    """The broker, the seconds of a round trip, and of each queue what it holds."""
-    # Here, since they take longer to load than most commands take.
-    import logging
-
-    import trio
-
-    from hermesd.bridge.amqp import open_amqp
-    from hermesd.bridge.loop import open_bridge
-
-    # What it would log is what our error says; with no handler at all it would go to stderr.
-    logging.getLogger("aiormq").addHandler(logging.NullHandler())
-
-    async def ask() -> tuple[Broker, float, dict[str, QueueFacts | None]]:
-        async with (
-            open_bridge(),
-            open_amqp(url, call_timeout_seconds=timeout_seconds) as connection,
-        ):
-            seconds = await connection.round_trip_seconds()
-            facts = {name: await connection.queue(name) for name in queues}
-            return connection.broker, seconds, facts
-
-    return trio.run(ask)
-
-
-def _members(
-    broker: Broker, seconds: float, queues: dict[str, QueueFacts | None]
-) -> dict[str, Any]:
+def _members(found: Checked) -> dict[str, object]:
     return {
-        "product": broker.product,
-        "version": broker.version,
-        "cluster": broker.cluster_name,
-        "round_trip_ms": round(seconds * 1000, 3),
-        "queues": {name: facts and _held(facts) for name, facts in queues.items()},
+        "product": found.broker.product,
+        "version": found.broker.version,
+        "cluster": found.broker.cluster_name,
+        "round_trip_ms": round(found.round_trip_seconds * 1000, 3),
+        "queues": found.queues,
     }
 
 
-def _held(facts: QueueFacts) -> dict[str, int]:
-    return {"messages": facts.messages, "consumers": facts.consumers}
-
-
-def _lines(
-    broker: Broker, seconds: float, queues: dict[str, QueueFacts | None]
-) -> list[tuple[str, str]]:
-    about = [
-        ("product", broker.product),
-        ("version", broker.version),
-        ("cluster", broker.cluster_name),
-        ("round trip", f"{seconds * 1000:.2f} ms"),
+def _lines(found: Checked) -> list[tuple[str, str]]:
+    lines = [
+        ("product", found.broker.product),
+        ("version", found.broker.version),
+        ("cluster", found.broker.cluster_name),
+        ("round trip", f"{found.round_trip_seconds * 1000:.2f} ms"),
     ]
-    for name, facts in queues.items():
+    for name, facts in found.queues.items():
         held = f"messages {facts.messages}, consumers {facts.consumers}" if facts else "absent"
-        about.append((f"queue {name}", held))
-    return about
+        lines.append((f"queue {name}", held))
+    return lines

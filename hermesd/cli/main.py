@@ -37,7 +37,7 @@ COMMANDS: Final = {
     lazy=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 done, 1 the job failed or the api refused, 64 usage, 65 bad payload, "
-    "66 no such file, 69 api not reached, 70 internal error, 75 try again later, "
+    "66 no such file, 69 api or broker not reached, 70 internal error, 75 try again later, "
     "76 not a hermesd api, 77 not permitted, 78 configuration.",
 )
 @click.option(
