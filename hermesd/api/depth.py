@@ -24,6 +24,8 @@ class Depth:
 
     def take(self, jobs: Sequence[Job]) -> None:
         """Count jobs that are about to wait; raises QueueFull where they would pass a limit."""
+        if not jobs:
+            return
         most = self._config.api.max_waiting_jobs
         if self._tally.waiting_total + self._coming_total + len(jobs) > most:
             self._refuse("all queues together", most, len(jobs))
@@ -37,6 +39,8 @@ class Depth:
 
     def settle(self, jobs: Sequence[Job]) -> None:
         """They are in the tally now, or are not going to be."""
+        if not jobs:
+            return
         self._coming -= Counter(job.queue for job in jobs)
         self._coming_total -= len(jobs)
 
