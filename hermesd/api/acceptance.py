@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 import msgspec
 import trio
 
 from hermesd.core.registry import Held
+
+PATIENCE_TICK_SECONDS = 0.05
 
 
 class Acceptances:
@@ -36,8 +40,12 @@ class Acceptances:
                 self._all.set()
 
     async def all_in(self) -> None:
-        """Return when all words are in; the caller bounds the wait."""
+        """Return when all words are in, or when it is given up."""
         await self._all.wait()
+
+    def give_up(self) -> None:
+        """Wait no longer for the words that are missing."""
+        self._all.set()
 
     def accepted_by(self, index: int) -> str | None:
         """The worker that has the job, None where none is known to."""
@@ -46,6 +54,38 @@ class Acceptances:
     def note(self, index: int) -> str:
         """Why it has none."""
         return self._words.get(index, (None, ""))[1]
+
+
+class Patience:
+    """Bounds the waits of all submits with one task, which costs less than a deadline for each.
+
+    The task runs in `nursery`, and only while there is something to bound.
+    """
+
+    def __init__(self, seconds: float, nursery: trio.Nursery) -> None:
+        self._seconds = seconds
+        self._nursery = nursery
+        self._waits: deque[tuple[float, Acceptances]] = deque()
+        self._running = False
+
+    def begin(self, wait: Acceptances) -> None:
+        """`wait` is given up after the time, at most PATIENCE_TICK_SECONDS later."""
+        self._waits.append((trio.current_time() + self._seconds, wait))
+        if not self._running:
+            self._running = True
+            self._nursery.start_soon(self._run)
+
+    async def _run(self) -> None:
+        try:
+            while self._waits:
+                await trio.sleep(PATIENCE_TICK_SECONDS)
+                now = trio.current_time()
+                while self._waits and self._waits[0][0] <= now:
+                    self._waits.popleft()[1].give_up()
+        finally:
+            self._running = False
+            for _, wait in self._waits:  # none, but where the api ends
+                wait.give_up()
 
 
 class Waiter(msgspec.Struct, frozen=True):

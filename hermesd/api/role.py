@@ -14,6 +14,7 @@ import msgspec
 import trio
 
 from hermesd.api.absent import Absentees
+from hermesd.api.acceptance import Patience
 from hermesd.api.admission import Admission
 from hermesd.api.app import build_app
 from hermesd.api.catalogue import Catalogue
@@ -97,7 +98,8 @@ class ApiAgents:
         self.timer = DueTimer(state, self.ledger, due)
         self.retainer = Retainer(state, self.ledger)
         admission = Admission(state.config, self.catalogue)
-        self.submitter = Submitter(state, admission, router, self.lines, self.ledger)
+        patience = Patience(state.config.api.dispatch_wait_seconds, nursery)
+        self.submitter = Submitter(state, admission, router, self.lines, self.ledger, patience)
         aftermath = Aftermath(
             cancelled=self.ledger.cancelled,
             cancel_requested=self._cancel_requested,

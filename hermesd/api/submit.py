@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 import trio
 
-from hermesd.api.acceptance import Acceptances
+from hermesd.api.acceptance import Acceptances, Patience
 from hermesd.api.admission import Admission, JobRequest
 from hermesd.api.depth import Depth
 from hermesd.api.ledger import Ledger
@@ -45,9 +45,10 @@ class Submitter:
         router: Router,
         lines: Lines,
         ledger: Ledger,
+        patience: Patience,
     ):
         self._depth = Depth(state.config, state.tally)
-        self._wait_seconds = state.config.api.dispatch_wait_seconds
+        self._patience = patience
         self._state = state
         self._admission = admission
         self._router = router
@@ -71,12 +72,11 @@ class Submitter:
         self._pending += 1
         try:
             # The commit and the hand-over to the dispatcher belong together, whatever becomes of
-            # the client's connection meanwhile; the store bounds the wait.
-            with trio.CancelScope(shield=True) as scope:
+            # the client's connection meanwhile; the store bounds the wait, then our patience.
+            with trio.CancelScope(shield=True):
                 submitted, notes, wait = await self._commit(jobs, keys, now)
                 if wait is not None:
-                    scope.shield = False
-                    scope.deadline = trio.current_time() + self._wait_seconds
+                    self._patience.begin(wait)
                     await wait.all_in()
         finally:
             self._pending -= 1
