@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from hermesd.daemon.worker import RunningWorker
 
 GC_ALLOCATIONS: Final = 20_000
+STOP_MARGIN_SECONDS: Final = 10.0
 EX_OK: Final = 0
 EX_UNAVAILABLE: Final = 69
 EX_TEMPFAIL: Final = 75
@@ -161,6 +162,11 @@ class Daemon:
             self._say_ready(api, worker)
             await self._until_told(worker)
             self._notifier.stopping()
+            drain = self._config.drain
+            # A drain that is configured to be longer than the unit's own patience is not cut off.
+            self._notifier.extend_timeout(
+                drain.seconds + drain.report_seconds + STOP_MARGIN_SECONDS
+            )
             if api is not None:
                 api.stop_intake.set()
             if worker is not None:
