@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -57,12 +57,15 @@ class CommitUnknown(Exception):
 
 
 class Backend(Protocol):
-    """One database; calls come from any thread, but only `tend_ahead` beside another one.
+    """One database; calls come from any thread, but only `tend_ahead` beside another one."""
 
-    `sync_seconds` is what the last COMMIT took, without the statements before it.
-    """
+    def at_once(self, parts: Sequence[Part]) -> Callable[[], Answers] | None:
+        """A call that commits the parts without giving the interpreter's lock to and fro.
 
-    sync_seconds: float
+        None where that is not possible and `commit` has to be called. It does not touch the
+        database, and can raise ItemFault; the call raises as `commit` does without `wait`, and
+        ItemFault also where `commit` would have found no fault.
+        """
 
     def commit(self, parts: Sequence[Part], *, wait: bool = True) -> Answers:
         """One transaction. Raises ItemFault, CommitUnknown or StoreUnavailable (not done).

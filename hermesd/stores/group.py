@@ -13,10 +13,10 @@ from __future__ import annotations
 import time
 import traceback
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from copy import copy
 from enum import Enum
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -24,7 +24,6 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from hermesd.core.errors import Broken, HermesError, OutcomeUnknown, StoreUnavailable, Unstorable
-from hermesd.signal import Signal
 from hermesd.stores.backend import (
     Answers,
     Backend,
@@ -33,7 +32,9 @@ from hermesd.stores.backend import (
     Part,
     Verb,
 )
+from hermesd.stores.hand import OwnThread
 from hermesd.stores.pace import HandOff, Pace
+from hermesd.stores.work import Piece, Work
 
 
 class GroupStats(msgspec.Struct, kw_only=True):
@@ -43,47 +44,6 @@ class GroupStats(msgspec.Struct, kw_only=True):
     items: int = 0
     failed_groups: int = 0
     last_commit_seconds: float = 0.0
-
-
-class _Work:
-    """One caller's items, their answers, and the event that it waits for."""
-
-    __slots__ = ("answers", "done", "part", "weight", "whole", "withdrawn")
-
-    def __init__(self, part: Part, *, whole: bool, weight: int) -> None:
-        self.part = part
-        self.whole = whole
-        self.weight = weight
-        self.answers: list[Any] = [None] * len(part.items)
-        self.done = trio.Event()
-        self.withdrawn = False
-
-
-class _Piece(msgspec.Struct, frozen=True):
-    """The items from `start` to `stop` of one work."""
-
-    work: _Work
-    start: int
-    stop: int
-
-    def part(self) -> Part:
-        whole = self.work.part
-        if self.stop - self.start == len(whole.items):
-            return whole
-        return Part(verb=whole.verb, items=whole.items[self.start : self.stop], at=whole.at)
-
-    def answer(self, answers: Sequence[Any]) -> None:
-        self.work.answers[self.start : self.stop] = answers
-
-    def fail(self, error: Exception) -> None:
-        # A copy each: an exception that several tasks raise would gather all their tracebacks.
-        self.answer([copy(error) for _ in range(self.start, self.stop)])
-
-    def halves(self) -> tuple[_Piece, _Piece] | None:
-        if self.work.whole or self.stop - self.start < 2:
-            return None
-        middle = (self.start + self.stop) // 2
-        return _Piece(self.work, self.start, middle), _Piece(self.work, middle, self.stop)
 
 
 class _Tending(Enum):
@@ -114,10 +74,11 @@ class GroupCommit:
         self._max_group = max_group
         self._max_pending = max_pending
         self._log = log
-        self._waiting: deque[_Work] = deque()
-        self._wake = Signal()
+        self._waiting: deque[Work] = deque()
+        self._resting: trio.lowlevel.Task | None = None  # the committing task, with nothing to do
         self._pace = HandOff() if pace is None else pace
-        self._threads = trio.CapacityLimiter(2)  # one to commit, one to tend
+        self._thread = OwnThread("hermesd-store")
+        self._beside = trio.CapacityLimiter(1)  # for what goes on beside that thread
         self._tending = _Tending.NONE
         self._unknown: CommitUnknown | None = None  # of the group that is under way
         self._rows = 0  # waiting or under way; touched by the event loop only
@@ -136,15 +97,11 @@ class GroupCommit:
             raise StoreUnavailable("the store is closing")
         if self._rows >= self._max_pending:
             raise StoreUnavailable(f"{self._rows} changes wait for the store already")
-        work = _Work(Part(verb=verb, items=tuple(items), at=at), whole=whole, weight=weight)
+        work = Work(Part(verb=verb, items=tuple(items), at=at), whole=whole, weight=weight)
         self._rows += weight
         self._waiting.append(work)
-        self._wake.set()
-        try:
-            await work.done.wait()
-        except trio.Cancelled:
-            work.withdrawn = True
-            raise
+        self._rouse()
+        await work.done()
         return work.answers
 
     @asynccontextmanager
@@ -163,7 +120,20 @@ class GroupCommit:
     def close(self) -> None:
         """Take nothing more; what waits is still committed."""
         self._open = False
-        self._wake.set()
+        self._rouse()
+
+    def _rouse(self) -> None:
+        task, self._resting = self._resting, None
+        if task is not None:
+            trio.lowlevel.reschedule(task)
+
+    async def _rest(self) -> None:
+        def give_up(_: object) -> trio.lowlevel.Abort:
+            self._resting = None
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        self._resting = trio.lowlevel.current_task()
+        await trio.lowlevel.wait_task_rescheduled(give_up)
 
     async def _work(self, ended: trio.Event) -> None:
         try:
@@ -171,64 +141,69 @@ class GroupCommit:
                 if self._waiting:
                     await self._commit_next()
                 else:
-                    await self._wake.wait()
+                    await self._rest()
                 if self._tending is _Tending.NONE and self._backend.needs_tending():
                     self._tending = _Tending.AHEAD
                     trio.lowlevel.spawn_system_task(self._tend_ahead)
                 elif self._tending is _Tending.READY:
-                    await self._in_thread(self._backend.tend)
+                    await self._thread.run(self._backend.tend)
                     self._tending = _Tending.NONE
             while self._tending is _Tending.AHEAD:
-                await self._wake.wait()
+                await self._rest()
         except Exception as error:  # a defect must reach the callers, not end the program
             self._log.error("the store's committing task has ended", trace=_trace(error))
         finally:
+            self._thread.close()
             self._backend.close()
             self._abandon()
             ended.set()
 
     async def _tend_ahead(self) -> None:
         try:
-            await self._in_thread(self._backend.tend_ahead)
+            await trio.to_thread.run_sync(self._backend.tend_ahead, limiter=self._beside)
         finally:
             self._tending = _Tending.READY
-            self._wake.set()
-
-    async def _in_thread(self, call: Callable[..., None], *arguments: Any) -> None:
-        await trio.to_thread.run_sync(call, *arguments, limiter=self._threads)
+            self._rouse()
 
     async def _commit_next(self) -> None:
-        """One group: on this thread while commits are quick, else on another one."""
+        """One group: on this thread while that is quick, else on the other one."""
         group = self._next_group()
         live = [work for work in group if not work.withdrawn]
-        rows = sum(work.weight for work in live)
-        inline = self._pace.inline(rows, trio.current_time())
         try:
-            if live and not (inline and self._commit_inline(live)):
-                await self._in_thread(self._commit_group, live)
+            if live and not await self._commit_at_once(live):
+                await self._thread.run(partial(self._commit_group, live))
         finally:
             self._deliver(group)
-        await trio.lowlevel.checkpoint()
+        if self._waiting:
+            await trio.lowlevel.checkpoint()
 
-    def _commit_inline(self, group: Sequence[_Work]) -> bool:
-        """One try, without waiting for anybody; False where it takes more than that."""
+    async def _commit_at_once(self, group: Sequence[Work]) -> bool:
+        """One try, without waiting for another program; False where it takes more than that."""
         parts = [work.part for work in group]
+        inline = self._pace.inline(sum(work.weight for work in group), trio.current_time())
         begun = time.perf_counter()
         try:
-            answers = self._backend.commit(parts, wait=False)
+            commit = self._backend.at_once(parts)
+            if commit is None and inline:
+                commit = partial(self._backend.commit, parts, wait=False)
+            if commit is None:
+                return False
+            answers = commit() if inline else await self._thread.run(commit)
         except CommitUnknown as unknown:
             self._unknown = unknown
             return False
         except Exception:
             return False
-        seconds = time.perf_counter() - begun
-        self._pace.took(self._backend.sync_seconds, trio.current_time())
+        finally:
+            seconds = time.perf_counter() - begun
+            if inline:
+                self._pace.took(seconds, trio.current_time())
         for work, answer in zip(group, answers, strict=True):
-            work.answers[:] = answer
+            work.answers = list(answer)
         self._count(seconds, sum(len(part.items) for part in parts))
         return True
 
-    def _next_group(self) -> list[_Work]:
+    def _next_group(self) -> list[Work]:
         """What waits, at most `max_group` rows but one work at least."""
         group = [self._waiting.popleft()]
         rows = group[0].weight
@@ -243,25 +218,25 @@ class GroupCommit:
         left = list(self._waiting)
         self._waiting.clear()
         for work in left:
-            work.answers = [StoreUnavailable("the store's writer has ended")] * len(work.answers)
+            work.fail(StoreUnavailable("the store's writer has ended"))
         self._deliver(left)
 
-    def _deliver(self, group: Sequence[_Work]) -> None:
+    def _deliver(self, group: Sequence[Work]) -> None:
         for work in group:
             self._rows -= work.weight
-            work.done.set()
+            work.wake()
 
-    def _commit_group(self, group: Sequence[_Work]) -> None:
-        if not group:
-            return
+    def _commit_group(self, group: Sequence[Work]) -> None:
+        for work in group:
+            work.answers = [None] * len(work.part.items)
         try:
-            self._store([_Piece(work, 0, len(work.part.items)) for work in group])
+            self._store([Piece(work, 0, len(work.part.items)) for work in group])
         except Exception as error:  # a defect must reach the callers, not end the thread
             self._log.error("store group failed", trace=_trace(error))
             for work in group:
-                work.answers = [Broken(f"the store failed: {error!r}")] * len(work.answers)
+                work.fail(Broken(f"the store failed: {error!r}"))
 
-    def _store(self, pieces: Sequence[_Piece]) -> None:
+    def _store(self, pieces: Sequence[Piece]) -> None:
         try:
             self._commit(pieces)
         except (StoreUnavailable, OutcomeUnknown) as error:
@@ -272,7 +247,7 @@ class GroupCommit:
         except Exception as error:
             self._divide(pieces, error)
 
-    def _commit(self, pieces: Sequence[_Piece]) -> None:
+    def _commit(self, pieces: Sequence[Piece]) -> None:
         parts = [piece.part() for piece in pieces]
         begun = time.perf_counter()
         unknown, self._unknown = self._unknown, None
@@ -301,7 +276,7 @@ class GroupCommit:
             raise StoreUnavailable("the store could not commit the change")
         return unknown.answers
 
-    def _divide(self, pieces: Sequence[_Piece], error: Exception) -> None:
+    def _divide(self, pieces: Sequence[Piece], error: Exception) -> None:
         """Store each half by itself; a single item fails alone, or is replaced."""
         if len(pieces) > 1:
             middle = len(pieces) // 2
@@ -313,7 +288,7 @@ class GroupCommit:
         else:
             self._fail_alone(pieces[0], error)
 
-    def _fail_alone(self, piece: _Piece, error: Exception) -> None:
+    def _fail_alone(self, piece: Piece, error: Exception) -> None:
         if not isinstance(error, ItemFault):
             self._log.error("store item failed", trace=_trace(error))
             piece.fail(error if isinstance(error, HermesError) else Broken(repr(error)))
@@ -323,8 +298,8 @@ class GroupCommit:
         if other is None:
             piece.fail(Unstorable(str(error)))
             return
-        stand_in = _Work(other, whole=True, weight=1)
-        self._store([_Piece(stand_in, 0, 1)])
+        stand_in = Work(other, whole=True, weight=1)
+        self._store([Piece(stand_in, 0, 1)])
         piece.answer(stand_in.answers)
 
 

@@ -34,4 +34,4 @@ def whole(value: float) -> float:
 
 def whole_or_none(value: float | None) -> float | None:
     """The same, where there may be no time."""
-    return None if value is None else whole(value)
+    return None if value is None else round(value * PER_SECOND) / PER_SECOND

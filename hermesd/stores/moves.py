@@ -37,6 +37,7 @@ UNSTORABLE_RESULT: Final = "unstorable-result"
 
 _AGAIN = frozenset({Move.RETRY, Move.SNOOZE, Move.RELEASE})
 _OUTCOMES = frozenset({Move.SUCCEED, Move.FAIL, Move.CANCEL, Move.RETURN}) | _AGAIN
+_SOURCES: Final = {move: sources(move) for move in Move}
 _OWNER_AT_INSERT: Final = {
     State.RUNNING: Owner.INCARNATION,
     State.SCHEDULED: Owner.TIMER,
@@ -105,7 +106,7 @@ def assigned(job: Job | None, assignment: Assignment) -> Change | None:
     """The job at its worker; None where the token is old."""
     if job is None or job.lease != assignment.token.lease:
         return None
-    if job.state not in sources(assignment.move) or job.owner is Owner.AMQP:
+    if job.state not in _SOURCES[assignment.move] or job.owner is Owner.AMQP:
         return None
     attempts = job.attempts + (assignment.move is Move.ASSIGN)
     return _running(job, assignment, whole(assignment.at), attempts, assignment.rung)
@@ -169,7 +170,7 @@ def settled(job: Job | None, settlement: Settlement) -> tuple[Verdict, Change | 
     """What an outcome makes of its job; a token that is no longer valid changes nothing."""
     if job is None:
         return Verdict.UNKNOWN, None
-    if job.lease != settlement.token.lease or job.state not in sources(settlement.move):
+    if job.lease != settlement.token.lease or job.state not in _SOURCES[settlement.move]:
         return Verdict.DROPPED, None
     move, error = settlement.move, settlement.error
     if move in _AGAIN and job.cancel_requested:

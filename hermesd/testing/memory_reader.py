@@ -79,15 +79,16 @@ class MemoryReader:
         await trio.lowlevel.checkpoint()
         return len(self._fitting(wanted))
 
-    async def counts(self) -> Counts:
-        """By state, and what waits."""
+    async def counts(self, *, live: bool = False) -> Counts:
+        """By state (`live`: by those that are no end), and what waits."""
         await trio.lowlevel.checkpoint()
         jobs = self._held.jobs.values()
         states = Counter(job.state for job in jobs)
         waiting = Counter(
             (job.queue, job.type, job.priority) for job in jobs if job.state is State.QUEUED
         )
-        return Counts(states={state: states[state] for state in State}, waiting=dict(waiting))
+        wanted = [state for state in State if not (live and state.terminal)]
+        return Counts(states={state: states[state] for state in wanted}, waiting=dict(waiting))
 
     async def events(self, job_id: str) -> Sequence[EventRecord]:
         """Oldest first."""

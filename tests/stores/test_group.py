@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -26,7 +26,6 @@ class HeldBackend:
         self.gate = threading.Semaphore(0)
         self.entered = threading.Semaphore(0)
         self.fate: bool | StoreUnavailable | None = None
-        self.sync_seconds = 0.0
         self.untended = False
         self.tended: list[str] = []
         self.closed = False
@@ -38,6 +37,10 @@ class HeldBackend:
     async def busy(self) -> None:
         """Wait until a transaction has begun."""
         assert await trio.to_thread.run_sync(lambda: self.entered.acquire(timeout=60))
+
+    def at_once(self, parts: Sequence[Part]) -> Callable[[], Answers] | None:
+        """Never."""
+        return None
 
     def needs_tending(self) -> bool:
         """When the test says so, once."""
@@ -275,6 +278,50 @@ async def test_quick_commits_are_not_handed_off_and_locked_ones_are() -> None:
         backend.locked = True
         assert await group.do(Verb.TOUCH, ["b"], 0.0) == ["B"]
     assert backend.waited == [False, False, True]
+
+
+class AtOnceBackend(QuickBackend):
+    """Commits at once, and notes in which thread."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.threads: list[int] = []
+
+    def at_once(self, parts: Sequence[Part]) -> Callable[[], Answers] | None:
+        """As `commit` does without waiting."""
+
+        def call() -> Answers:
+            self.threads.append(threading.get_ident())
+            return self.commit(parts, wait=False)
+
+        return call
+
+
+async def test_a_large_group_leaves_the_loop_to_the_others() -> None:
+    """It is committed by one call on the other thread, and a small one where it is."""
+    backend = AtOnceBackend()
+    group = GroupCommit(
+        backend, max_group=1000, max_pending=1000, log=structlog.get_logger(), pace=Pace()
+    )
+    async with group.running():
+        await group.do(Verb.TOUCH, ["a"], 0.0)
+        await group.do(Verb.TOUCH, ["a"] * (SMALL_ROWS + 1), 0.0)
+        here = threading.get_ident()
+        assert [thread == here for thread in backend.threads] == [True, False]
+        backend.locked = True
+        assert await group.do(Verb.TOUCH, ["b"], 0.0) == ["B"]
+    assert backend.waited == [False, False, False, True]
+
+
+@pytest.mark.parametrize("fate", [True, False], ids=["it happened", "it did not"])
+async def test_an_unknown_fate_of_one_call_is_looked_up(fate: bool) -> None:
+    """And nothing is stored twice."""
+    backend = AtOnceBackend()
+    backend.fate = fate
+    async with running(backend) as group:
+        (got,) = await group.do(Verb.TOUCH, ["a"], 0.0)
+    assert got == "A" if fate else isinstance(got, StoreUnavailable)
+    assert backend.groups == [["a"]]
 
 
 async def test_a_fault_on_the_loop_is_looked_into_on_a_thread() -> None:

@@ -31,8 +31,9 @@ def plan(connection: sqlite3.Connection, statement: str) -> list[str]:
 @pytest.mark.parametrize(
     "name",
     [
-        "INSERT_JOBS",
-        "SUCCEED",
+        "INSERT_ALL",
+        "SUCCEED_ALL",
+        "ASSIGN_ALL",
         "CHANGE_JOBS",
         "JOBS_BY_ID",
         "INSERT_EVENTS",
@@ -53,6 +54,15 @@ def test_a_statement_searches_an_index(connection: sqlite3.Connection, name: str
     steps = plan(connection, getattr(statements, name))
     grown = ("SCAN jobs", "SCAN idempotency", "SCAN events", "SCAN keys", "SCAN old")
     assert not [step for step in steps if step.startswith(grown)], steps
+
+
+def test_live_jobs_are_counted_in_the_indexes_of_their_states(
+    connection: sqlite3.Connection,
+) -> None:
+    """However many have ended."""
+    scans = [step for step in plan(connection, statements.COUNT_LIVE) if "jobs" in step]
+    indexes = ["jobs_scheduled", "jobs_queued", "jobs_running"]
+    assert [step.rpartition(" ")[2] for step in scans] == indexes
 
 
 def test_waiting_jobs_need_no_sort(connection: sqlite3.Connection) -> None:

@@ -148,6 +148,7 @@ async def everything(scene: Scene) -> dict[str, Any]:
         "waiting": list(await scene.store.jobs.waiting(Waiting(pairs=PAIRS, limit=1000))),
         "next due": await scene.store.jobs.next_due(),
         "counts": await reader.counts(),
+        "live": await reader.counts(live=True),
         "ended": await reader.ended(_ended(scene.clock.utc())),
         "living": list(await scene.store.fleet.living()),
     }

@@ -19,6 +19,7 @@ from hermesd.core.records import JobFilter, Verdict
 from hermesd.core.states import Move, State
 from hermesd.stores.sqlite import SqliteStore, transaction
 from hermesd.stores.sqlite.connection import open_writer
+from hermesd.stores.sqlite.hot import HOT
 from hermesd.testing.clock import ManualClock
 from hermesd.testing.conformance import Scene
 
@@ -184,8 +185,15 @@ async def test_a_full_disk_stores_nothing_and_recovers(
         assert await store.reader.count(JobFilter()) == 20
 
 
+def disk_error() -> sqlite3.OperationalError:
+    """As SQLite raises it."""
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorcode = sqlite3.SQLITE_IOERR
+    return error
+
+
 class DoubtfulConnection:
-    """A connection whose COMMIT fails once, after or before the fact; the rest is SQLite's."""
+    """A connection that fails to commit once, after or before the fact; the rest is SQLite's."""
 
     def __init__(self, real: sqlite3.Connection, *, landed: bool, faults: list[bool]) -> None:
         self._real = real
@@ -196,12 +204,13 @@ class DoubtfulConnection:
         return getattr(self._real, name)
 
     def execute(self, statement: str, *values: Any) -> sqlite3.Cursor:
-        """As SQLite does, but for the first COMMIT."""
-        if statement == "COMMIT" and self._faults:
+        """As SQLite does, but for the first one that commits."""
+        commits = statement == "COMMIT" or (statement == HOT and not self._real.in_transaction)
+        if commits and self._faults:
             self._faults.pop()
             if self._landed:
-                self._real.execute(statement)
-            raise sqlite3.OperationalError("disk I/O error")
+                self._real.execute(statement, *values)
+            raise disk_error()
         return self._real.execute(statement, *values)
 
 
@@ -236,6 +245,10 @@ async def test_a_commit_of_unknown_fate_that_did_not_happen_is_unavailable(
             await scene.queued()
         assert await store.reader.count(JobFilter()) == 0
         await scene.queued()
+        faults.append(True)
+        with pytest.raises(StoreUnavailable):
+            await scene.queued()
+        assert await store.reader.count(JobFilter()) == 1
 
 
 async def test_a_commit_without_a_trace_is_unknown(

@@ -70,13 +70,18 @@ def is_busy(error: sqlite3.Error) -> bool:
     return primary_code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
+def is_of_item(error: sqlite3.Error) -> bool:
+    """Whether what was to be stored is at fault, and nothing was stored."""
+    return primary_code(error) in _ITEM_CODES or isinstance(error, sqlite3.DataError)
+
+
 @contextmanager
 def translated() -> Iterator[None]:
     """Raise ItemFault or StoreUnavailable in place of SQLite's and the encoder's errors."""
     try:
         yield
     except sqlite3.Error as error:
-        if primary_code(error) in _ITEM_CODES or isinstance(error, sqlite3.DataError):
+        if is_of_item(error):
             raise ItemFault(str(error)) from error
         raise StoreUnavailable(f"SQLite: {error}") from error
     except _ITEM_ERRORS as error:

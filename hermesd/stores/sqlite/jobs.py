@@ -39,19 +39,17 @@ class Writes:
         self, verb: Verb, items: Sequence[Any], *, rows: int = 0, whole_call: bool = False
     ) -> list[Any]:
         """One answer an item; raises the first that is an error."""
-        answers = await self.answers(verb, items, rows=rows, whole_call=whole_call)
+        if not items:
+            return []
+        answers = await self._group.do(verb, items, self.now(), rows=rows, whole=whole_call)
         for answer in answers:
             if isinstance(answer, Exception):
                 raise answer
         return answers
 
-    async def answers(
-        self, verb: Verb, items: Sequence[Any], *, rows: int = 0, whole_call: bool = False
-    ) -> list[Any]:
+    async def answers(self, verb: Verb, items: Sequence[Any]) -> list[Any]:
         """One answer an item, errors among them."""
-        if not items:
-            return []
-        return await self._group.do(verb, items, self.now(), rows=rows, whole=whole_call)
+        return await self._group.do(verb, items, self.now()) if items else []
 
     def now(self) -> float:
         """The store's time, in UTC seconds to the microsecond."""

@@ -136,18 +136,20 @@ def count(wanted: JobFilter, connection: sqlite3.Connection) -> int:
     return int(connection.execute(query, values).fetchone()[0])
 
 
-def counts(connection: sqlite3.Connection) -> Counts:
-    """By state, and what waits; both as of one moment."""
+def counts(live: bool, connection: sqlite3.Connection) -> Counts:
+    """By state (`live`: by those that are no end), and what waits; both as of one moment."""
+    query = statements.COUNT_LIVE if live else "SELECT state, count(*) FROM jobs GROUP BY state"
     connection.execute("BEGIN")
     try:
-        states = connection.execute("SELECT state, count(*) FROM jobs GROUP BY state").fetchall()
+        states = connection.execute(query).fetchall()
         queued = connection.execute(
             "SELECT queue, type, priority, count(*) FROM jobs WHERE state = 'queued' "
             "GROUP BY queue, type, priority"
         ).fetchall()
     finally:
         connection.execute("COMMIT")
-    by_state = dict.fromkeys(State, 0) | {State(state): number for state, number in states}
+    wanted = State if not live else (state for state in State if not state.terminal)
+    by_state = dict.fromkeys(wanted, 0) | {State(state): number for state, number in states}
     return Counts(states=by_state, waiting={(q, t, p): number for q, t, p, number in queued})
 
 

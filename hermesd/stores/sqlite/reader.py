@@ -50,9 +50,9 @@ class SqliteReader:
         """How many fit."""
         return await self._reads.run(partial(listing.count, wanted))
 
-    async def counts(self) -> Counts:
-        """Reads the whole table once: for a reconciliation, not for a request."""
-        return await self._reads.run(listing.counts)
+    async def counts(self, *, live: bool = False) -> Counts:
+        """Reads the whole table once, or only the indexes of live states."""
+        return await self._reads.run(partial(listing.counts, live))
 
     async def events(self, job_id: str) -> Sequence[EventRecord]:
         """Oldest first."""

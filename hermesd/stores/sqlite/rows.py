@@ -9,7 +9,7 @@ stored byte for byte.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ from hermesd.core.backoff import Backoff
 from hermesd.core.job import ErrorInfo, Job, Owner, Rung
 from hermesd.core.states import State
 from hermesd.stores.backend import ItemFault
-from hermesd.stores.micros import micros, micros_or_none, seconds, seconds_or_none
+from hermesd.stores.micros import PER_SECOND, seconds, seconds_or_none
 
 IDENTITY: Final = (
     "id",
@@ -109,11 +109,11 @@ def identity(job: Job) -> tuple[Any, ...]:
         job.priority,
         text(job.payload),
         job.max_attempts,
-        micros(job.timeout),
-        msgspec.json.encode(job.backoff).decode(),
-        msgspec.json.encode(job.labels).decode(),
+        round(job.timeout * PER_SECOND),
+        _backoff_text(job.backoff),
+        msgspec.json.encode(job.labels).decode() if job.labels else "{}",
         job.crash_limit,
-        micros(job.created_at),
+        round(job.created_at * PER_SECOND),
         job.idempotency_key,
         job.trace_context,
         job.limit_key,
@@ -122,6 +122,7 @@ def identity(job: Job) -> tuple[Any, ...]:
 
 def changing(job: Job, order_key: int) -> tuple[Any, ...]:
     """The values of CHANGING."""
+    enqueued, run, started, finished = job.enqueued_at, job.run_at, job.started_at, job.finished_at
     return (
         job.state,
         job.attempts,
@@ -134,11 +135,12 @@ def changing(job: Job, order_key: int) -> tuple[Any, ...]:
         job.incarnation,
         job.crash_count,
         int(job.cancel_requested),
-        micros(job.updated_at),
-        micros_or_none(job.enqueued_at),
-        micros_or_none(job.run_at),
-        micros_or_none(job.started_at),
-        micros_or_none(job.finished_at),
+        # Written out: a call for each would double the time for the whole row.
+        round(job.updated_at * PER_SECOND),
+        None if enqueued is None else round(enqueued * PER_SECOND),
+        None if run is None else round(run * PER_SECOND),
+        None if started is None else round(started * PER_SECOND),
+        None if finished is None else round(finished * PER_SECOND),
         None if job.result is None else text(job.result),
         None if job.error is None else msgspec.json.encode(job.error).decode(),
         order_key,
@@ -147,12 +149,17 @@ def changing(job: Job, order_key: int) -> tuple[Any, ...]:
 
 def text(raw: bytes | msgspec.Raw) -> str:
     """JSON bytes as text; raises UnicodeDecodeError for what is not UTF-8."""
-    return bytes(raw).decode()
+    return str(raw, "utf-8")
 
 
 @lru_cache(maxsize=256)  # most jobs share a handful, and each is checked when it is made
 def _backoff(encoded: str) -> Backoff:
     return msgspec.json.decode(encoded, type=Backoff)
+
+
+@lru_cache(maxsize=256)
+def _backoff_text(backoff: Backoff) -> str:
+    return msgspec.json.encode(backoff).decode()
 
 
 def to_job(row: Row) -> Job:
@@ -193,12 +200,11 @@ def to_job(row: Row) -> Job:
     )
 
 
-def as_json(rows: Iterable[Sequence[Any]]) -> str:
+def as_json(rows: Sequence[Sequence[Any]]) -> str:
     """Rows as the one parameter of a statement; raises ItemFault for a NUL in any text.
 
     SQLite's JSON ends a text at a NUL, and PostgreSQL has none: better refused than cut.
     """
-    rows = list(rows)
     encoded = msgspec.json.encode(rows)
     if b"\\u0000" in encoded and any(_has_nul(value) for row in rows for value in row):
         raise ItemFault("a text holds a NUL character")

@@ -1,4 +1,7 @@
-"""The statements of the hot path, each for a whole group with one JSON text as its parameter."""
+"""The statements that write, each for a whole group with one JSON text as its parameter.
+
+Those named `_ALL` stand in triggers, with the parameter's name in place of `?` (see `hot`).
+"""
 
 from __future__ import annotations
 
@@ -9,26 +12,28 @@ from hermesd.stores.sqlite.rows import AS_JSON, CHANGING, COLUMNS
 
 
 def _unpacked(names: Sequence[str], first: int = 0) -> str:
-    return ", ".join(f"r ->> {place} AS {name}" for place, name in enumerate(names, first))
+    # A path that begins with $ is taken as it is, a number is made into one at each row first.
+    return ", ".join(f"r ->> '$[{place}]' AS {name}" for place, name in enumerate(names, first))
 
 
-# MATERIALIZED: json_each would render each row's text anew for every column (measured: 22 against
-# 9 microseconds a row). The WITH stands inside, since Python counts the rows of a statement only
-# if its first word is INSERT, UPDATE or DELETE.
+# Either way of saying it keeps json_each from rendering each row's text anew for every column
+# (measured: 22 against 9 microseconds a row). The WITH stands inside, since Python counts the rows
+# of a statement only if its first word is INSERT, UPDATE or DELETE; a trigger can have no WITH.
 _EACH: Final = "WITH given AS MATERIALIZED (SELECT value AS r FROM json_each(?))"
+_GIVEN: Final = "(SELECT value AS r FROM json_each(?) LIMIT -1 OFFSET 0)"
 
-INSERT_JOBS: Final = (
-    f"INSERT INTO jobs ({', '.join(COLUMNS)}) {_EACH} SELECT {_unpacked(COLUMNS)} FROM given"
+INSERT_ALL: Final = (
+    f"INSERT INTO jobs ({', '.join(COLUMNS)}) SELECT {_unpacked(COLUMNS)} FROM {_GIVEN}"
 )
 
 # [id, lease, result, finished_us, started_us]
-SUCCEED: Final = (
-    "UPDATE jobs SET state = 'succeeded', owner = 'none', result = new.result, error = NULL, "
-    "finished_us = new.at, updated_us = new.at, "
-    "started_us = coalesce(new.started_us, jobs.started_us) "
-    f"FROM ({_EACH} SELECT {_unpacked(('id', 'lease', 'result', 'at', 'started_us'))} "
-    "FROM given) AS new "
-    "WHERE jobs.id = new.id AND jobs.lease = new.lease AND jobs.state = 'running'"
+SUCCEED_ALL: Final = (
+    "UPDATE jobs SET state = 'succeeded', owner = 'none', result = given.result, error = NULL, "
+    "finished_us = given.at, updated_us = given.at, "
+    "started_us = coalesce(given.started_us, jobs.started_us) "
+    f"FROM (SELECT {_unpacked(('id', 'lease', 'result', 'at', 'started_us'))} "
+    f"FROM {_GIVEN}) AS given "
+    "WHERE jobs.id = given.id AND jobs.lease = given.lease AND jobs.state = 'running'"
 )
 
 _ASSIGNED: Final = (
@@ -42,12 +47,12 @@ _ASSIGNED: Final = (
     "started_us",
 )
 # [id, lease as it was, then _ASSIGNED], for queued jobs of the store's own
-ASSIGN_JOBS: Final = (
+ASSIGN_ALL: Final = (
     "UPDATE jobs SET state = 'running', owner = 'incarnation', "
-    f"{', '.join(f'{name} = new.{name}' for name in _ASSIGNED)} "
-    f"FROM ({_EACH} SELECT {_unpacked(('id', 'old_lease'))}, {_unpacked(_ASSIGNED, 2)} "
-    "FROM given) AS new "
-    "WHERE jobs.id = new.id AND jobs.lease = new.old_lease AND jobs.state = 'queued' "
+    f"{', '.join(f'{name} = given.{name}' for name in _ASSIGNED)} "
+    f"FROM (SELECT {_unpacked(('id', 'old_lease'))}, {_unpacked(_ASSIGNED, 2)} "
+    f"FROM {_GIVEN}) AS given "
+    "WHERE jobs.id = given.id AND jobs.lease = given.old_lease AND jobs.state = 'queued' "
     "AND jobs.owner = 'store'"
 )
 
@@ -94,7 +99,7 @@ _KEY: Final = ("principal", "key_hash", "body_hash", "job_id", "expires_us")
 FIND_KEYS: Final = (
     f"{_EACH} SELECT {', '.join(f'keys.{name}' for name in _KEY)}, keys.final_state "
     "FROM given CROSS JOIN idempotency AS keys "
-    "ON keys.principal = r ->> 0 AND keys.key_hash = r ->> 1"
+    "ON keys.principal = r ->> '$[0]' AND keys.key_hash = r ->> '$[1]'"
 )
 PUT_KEYS: Final = (
     f"REPLACE INTO idempotency ({', '.join(_KEY)}) {_EACH} SELECT {_unpacked(_KEY)} FROM given"
@@ -109,6 +114,12 @@ WALK_ENDED: Final = (
     "FROM jobs WHERE id > ? AND id < ? ORDER BY id LIMIT ?) "
     "SELECT json_group_array(json_array(id, type, state, finished_us, size)), "
     f"(SELECT max(id) FROM walked) FROM (SELECT * FROM walked WHERE {_DUE_TO_GO} ORDER BY id)"
+)
+
+# Each through the index of its state.
+COUNT_LIVE: Final = " UNION ALL ".join(
+    f"SELECT '{one}', count(*) FROM jobs WHERE state = '{one}'"
+    for one in ("scheduled", "queued", "running")
 )
 
 ENDED: Final = "state IN ('succeeded', 'failed', 'cancelled')"

@@ -1,4 +1,4 @@
-"""Submissions within a group: idempotency keys first, then all new jobs in one statement."""
+"""Submissions with idempotency keys: the keys first, then all new jobs in one statement."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class Submissions:
         if not self._jobs:
             return None
         rows = [identity(job) + changing(job, place) for job, place in self._jobs]
-        self._connection.execute(statements.INSERT_JOBS, (as_json(rows),))
+        self._connection.execute(statements.INSERT_ALL, (as_json(rows),))
         if self._keys:
             keys = [(*name, k.body_hash, k.job_id, k.expires_us) for name, k in self._keys.items()]
             self._connection.execute(statements.PUT_KEYS, (as_json(keys),))

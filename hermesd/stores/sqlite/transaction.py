@@ -1,31 +1,32 @@
 """One group, one transaction: the writer's side of the SQLite store.
 
-The order within a transaction is fixed (fleet, successes, inserts, all other changes, purges). All
-parts of a group are concurrent, so that any order is one that could have been.
+The order within a transaction is fixed (fleet, what is hot, all other changes, purges). All parts
+of a group are concurrent, so that any order is one that could have been.
 """
 
 from __future__ import annotations
 
 import contextlib
 import sqlite3
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from hermesd.core.errors import StoreUnavailable
-from hermesd.core.job import Job
-from hermesd.core.outcome import Settlement
-from hermesd.core.records import Assignment, Verdict
-from hermesd.core.states import Move, State
 from hermesd.stores.backend import Answers, CommitUnknown, Evidence, Part, Verb
-from hermesd.stores.micros import micros, micros_or_none
-from hermesd.stores.moves import assigned as assigned_to
+from hermesd.stores.micros import micros
 from hermesd.stores.moves import unstorable
-from hermesd.stores.sqlite import fleet_rows, statements
+from hermesd.stores.sqlite import fleet_rows, hot, statements
 from hermesd.stores.sqlite.changes import Changes
-from hermesd.stores.sqlite.connection import is_busy, open_writer, translated
-from hermesd.stores.sqlite.rows import as_json, text
+from hermesd.stores.sqlite.connection import (
+    is_busy,
+    is_of_item,
+    open_writer,
+    primary_code,
+    translated,
+)
+from hermesd.stores.sqlite.hot import HOT, HotRows
 from hermesd.stores.sqlite.submissions import Submissions
 from hermesd.stores.sqlite.unit import OrderKeys, Unit
 
@@ -47,11 +48,27 @@ class SqliteWriter:
         self._keys = OrderKeys(0)
         self._waits = True  # as a connection is opened
         self._rows_in_log = 0
-        self.sync_seconds = 0.0
+
+    def at_once(self, parts: Sequence[Part]) -> Callable[[], Answers] | None:
+        """See Backend.at_once."""
+        connection = self._connection
+        if connection is None:
+            return None
+        rows = HotRows(self._keys)
+        answers = []
+        with translated():
+            for part in parts:
+                answer = rows.add(part)
+                if answer is None:
+                    return None
+                answers.append(answer)
+            values = rows.values()
+        weight = sum(map(_rows_in_log, parts))
+        return partial(self._run_hot, connection, values, answers, rows.evidence, weight)
 
     def commit(self, parts: Sequence[Part], *, wait: bool = True) -> Answers:
         """See Backend.commit."""
-        self._await_locks(wait)
+        self._await_locks(wait=wait)
         try:
             answers = self._attempt(parts, look_first=False)
         except _LateOutcome:
@@ -79,7 +96,7 @@ class SqliteWriter:
         with contextlib.suppress(sqlite3.Error, StoreUnavailable):
             self._connected().execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
 
-    def _await_locks(self, wait: bool) -> None:
+    def _await_locks(self, *, wait: bool) -> None:
         """Let the connection wait for another program's lock, or not."""
         if wait is not self._waits:
             milliseconds = round(self._busy_timeout_seconds * 1000) if wait else 0
@@ -119,17 +136,35 @@ class SqliteWriter:
                 raise
         return answers
 
+    def _run_hot(
+        self,
+        connection: sqlite3.Connection,
+        values: tuple[Any, ...],
+        answers: Answers,
+        evidence: Evidence | None,
+        weight: int,
+    ) -> Answers:
+        """The whole transaction: in one call, which gives up the interpreter's lock once."""
+        self._await_locks(wait=False)
+        try:
+            connection.execute(HOT, values)
+        except sqlite3.Error as error:
+            if is_busy(error) or is_of_item(error) or not primary_code(error):
+                with translated():  # nothing was done
+                    raise
+            raise CommitUnknown(answers, evidence) from error
+        self._rows_in_log += weight
+        return answers
+
     def _commit(
         self, connection: sqlite3.Connection, answers: Answers, evidence: Evidence | None
     ) -> None:
-        begun = time.perf_counter()
         try:
             connection.execute("COMMIT")
         except sqlite3.Error as error:
             if is_busy(error):
                 raise
             raise CommitUnknown(answers, evidence) from error
-        self.sync_seconds = time.perf_counter() - begun
 
     def _roll_back(self, connection: sqlite3.Connection, error: BaseException) -> None:
         try:
@@ -145,6 +180,7 @@ class SqliteWriter:
         if self._connection is None:
             connection = open_writer(self._database, self._busy_timeout_seconds)
             try:
+                hot.prepare(connection)
                 (last,) = connection.execute(statements.LAST_ORDER_KEY).fetchone()
             except BaseException:
                 connection.close()
@@ -164,36 +200,33 @@ class SqliteWriter:
 def apply(
     connection: sqlite3.Connection, keys: OrderKeys, parts: Sequence[Part], *, look_first: bool
 ) -> tuple[Answers, Evidence | None]:
-    """All statements of one group; with `look_first` each success is checked before it is written.
+    """All statements of one group; with `look_first` each job is read before it is changed.
 
     Raises _LateOutcome where, without `look_first`, some success or assignment hit no job.
     """
     answers: list[Sequence[Any]] = [()] * len(parts)
     unit = Unit(connection, keys)
+    rows = HotRows(keys)
     one_by_one: list[int] = []
-    inserts: list[int] = []
+    keyed: list[int] = []
     purges: list[int] = []
-    successes: list[Settlement] = []
-    assigned: Assignment | None = None
     for place, part in enumerate(parts):
         if part.verb in fleet_rows.FLEET_VERBS:
             answers[place] = fleet_rows.apply(connection, part.verb, part.items, part.at)
-        elif part.verb is Verb.INSERT:
-            inserts.append(place)
         elif part.verb is Verb.PURGE:
             purges.append(place)
-        elif not look_first and _all_succeed(part):
-            successes += part.items
-            answers[place] = [Verdict.RECORDED] * len(part.items)
-        elif not look_first and _all_known(part):
-            answers[place] = _assign(connection, part.items)
-            assigned = part.items[0]
-        else:
+        elif part.verb is Verb.INSERT:
+            answer = rows.add(part)
+            if answer is None:
+                keyed.append(place)
+            else:
+                answers[place] = answer
+        elif look_first or (answer := rows.add(part)) is None:
             one_by_one.append(place)
-    evidence = _succeed(connection, successes)  # before any job is read into the unit
-    if assigned is not None:
-        evidence = (assigned.token.job_id, State.RUNNING, assigned.token.lease + 1)
-    evidence = _insert(connection, unit, keys, parts, inserts, answers) or evidence
+        else:
+            answers[place] = answer
+    _write_hot(connection, rows)  # before any job is read into the unit
+    evidence = _insert(connection, unit, keys, parts, keyed, answers) or rows.evidence
     if one_by_one:
         changes = Changes(connection, unit)
         changes.look_up([parts[place] for place in one_by_one])
@@ -205,55 +238,27 @@ def apply(
     return answers, evidence
 
 
+def _write_hot(connection: sqlite3.Connection, rows: HotRows) -> None:
+    if rows.evidence is None:
+        return
+    try:
+        connection.execute(HOT, rows.values())
+    except sqlite3.Error as error:
+        if hot.is_late(error):
+            raise _LateOutcome from error
+        raise
+
+
 def _rows_in_log(part: Part) -> int:
     """How much a part adds to the log, in rows of a page each."""
     if part.verb is Verb.INSERT:
-        neighbours = sum(len(submission.jobs) for submission in part.items)
+        (submission,) = part.items
+        neighbours = len(submission.jobs)
     elif part.verb is Verb.PURGE:
         neighbours = sum(len(ids) for ids in part.items)
     else:
         neighbours = 0
     return max(len(part.items), neighbours // ROWS_A_PAGE)
-
-
-def _all_succeed(part: Part) -> bool:
-    """Whether a part is of plain successes, which are written without reading their jobs."""
-    return part.verb is Verb.SETTLE and all(
-        item.move is Move.SUCCEED and item.attempts is None and item.crash_count is None
-        for item in part.items
-    )
-
-
-def _all_known(part: Part) -> bool:
-    """Whether a part assigns queued jobs that the caller has read, so that they need no reading."""
-    return part.verb is Verb.ASSIGN and all(
-        item.move is Move.ASSIGN and item.job is not None and item.job.lease == item.token.lease
-        for item in part.items
-    )
-
-
-def _assign(connection: sqlite3.Connection, assignments: Sequence[Assignment]) -> list[Job]:
-    changes = [assigned_to(one.job, one) for one in assignments]
-    jobs = [change.after for change in changes if change is not None]
-    rows = [
-        (
-            job.id,
-            job.lease - 1,
-            job.lease,
-            job.attempts,
-            job.rung,
-            job.assigned_by,
-            job.worker_id,
-            job.incarnation,
-            micros(job.updated_at),
-            micros_or_none(job.started_at),
-        )
-        for job in jobs
-    ]
-    done = connection.execute(statements.ASSIGN_JOBS, (as_json(rows),)).rowcount
-    if done != len(assignments):
-        raise _LateOutcome
-    return jobs
 
 
 def _insert(
@@ -271,24 +276,6 @@ def _insert(
     for place in places:
         answers[place] = [submissions.admit(parts[place].items[0], parts[place].at)]
     return submissions.flush()
-
-
-def _succeed(connection: sqlite3.Connection, successes: Sequence[Settlement]) -> Evidence | None:
-    if not successes:
-        return None
-    rows = [
-        (
-            one.token.job_id,
-            one.token.lease,
-            None if one.result is None else text(one.result),
-            micros(one.at),
-            micros_or_none(one.started_at),
-        )
-        for one in successes
-    ]
-    if connection.execute(statements.SUCCEED, (as_json(rows),)).rowcount != len(rows):
-        raise _LateOutcome
-    return (successes[0].token.job_id, "succeeded", successes[0].token.lease)
 
 
 def _purge(connection: sqlite3.Connection, job_ids: Sequence[str], at: float) -> int:

@@ -110,6 +110,9 @@ class ReadingConformance(Conformance):
             ("default", "test.echo", 7): 1,
             ("slow", "mail", 3): 1,
         }
+        live = await scene.store.reader.counts(live=True)
+        assert live.states == {State.QUEUED: 4, State.RUNNING: 1, State.SCHEDULED: 1}
+        assert live.waiting == counts.waiting
 
     async def test_an_api_finds_the_jobs_it_assigned(self, scene: Scene) -> None:
         """Running ones only, and only its own."""
