@@ -3,8 +3,10 @@
 import trio
 
 from hermesd.http.errors import ClientGone
+from hermesd.http.heads import KnownHeads
 from hermesd.http.limits import HttpLimits
-from hermesd.http.parser import Refusal, Request, RequestParser
+from hermesd.http.parser import Refusal, RequestParser
+from hermesd.http.request import Request
 from hermesd.http.transport import RECEIVE_BYTES, Transport
 from hermesd.http.watch import NEVER, Watch
 
@@ -44,9 +46,11 @@ class Channel:
         "write_by",
     )
 
-    def __init__(self, transport: Transport, limits: HttpLimits, watch: Watch) -> None:
+    def __init__(
+        self, transport: Transport, limits: HttpLimits, watch: Watch, heads: KnownHeads
+    ) -> None:
         self.transport = transport
-        self.parser = RequestParser(limits)
+        self.parser = RequestParser(limits, heads)
         self.scope = trio.CancelScope()
         self.refusal: Refusal | None = None
         self.read_by = NEVER

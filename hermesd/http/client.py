@@ -8,6 +8,7 @@ import os
 import re
 import ssl
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 import trio
@@ -112,19 +113,18 @@ class HttpConnection:
         sending = False
         clean = False
         try:
-            with trio.fail_after(timeout_seconds):
+            with trio.move_on_after(timeout_seconds):
                 stream = self._usable() or await self._connect()
                 sending = True
                 response, clean = await self._exchange(stream, data, method)
-        except trio.TooSlowError:
-            late = f"no answer from {self._host}:{self._port} within {timeout_seconds} s"
-            if sending:
-                raise Unanswered(late) from None
-            raise ConnectFailed(f"no connection, {late}") from None
+                return response
         finally:
             if not clean:
                 self._drop()
-        return response
+        late = f"no answer from {self._host}:{self._port} within {timeout_seconds} s"
+        if sending:
+            raise Unanswered(late)
+        raise ConnectFailed(f"no connection, {late}")
 
     async def aclose(self) -> None:
         """Close the connection; a later request would open a new one."""
@@ -190,8 +190,8 @@ class HttpConnection:
         self, stream: trio.abc.Stream, data: bytes, method: str
     ) -> tuple[HttpResponse, bool]:
         try:
-            await stream.send_all(data)
-        except (trio.BrokenResourceError, ssl.SSLError):
+            await self._send(stream, data)
+        except (trio.BrokenResourceError, OSError):
             # A peer may refuse a request before it has read all of it: its answer, if there
             # is one, counts.
             broken = True
@@ -214,10 +214,25 @@ class HttpConnection:
         response = HttpResponse(answer.status, answer.headers, bytes(answer.body))
         return response, answer.reusable and not broken
 
+    # On a plain connection both go to the descriptor first: trio's stream would run a scheduler
+    # round after the write, and try to read what cannot be there yet.
+
+    async def _send(self, stream: trio.abc.Stream, data: bytes) -> None:
+        sent = 0
+        if stream is self._socket:
+            with suppress(BlockingIOError):
+                sent = os.write(stream.socket.fileno(), data)
+        if sent < len(data):
+            await stream.send_all(memoryview(data)[sent:])
+
     async def _receive(self, stream: trio.abc.Stream) -> bytes:
         try:
+            if stream is self._socket:
+                await trio.lowlevel.wait_readable(stream.socket)
+                with suppress(BlockingIOError):
+                    return os.read(stream.socket.fileno(), _RECEIVE_BYTES)
             return bytes(await stream.receive_some(_RECEIVE_BYTES))
-        except (trio.BrokenResourceError, ssl.SSLError) as error:
+        except (trio.BrokenResourceError, OSError) as error:
             place = f"{self._host}:{self._port}"
             raise Unanswered(f"the connection to {place} broke before an answer") from error
 

@@ -9,8 +9,10 @@ from hermesd.http.asgi import App
 from hermesd.http.channel import Channel
 from hermesd.http.errors import ClientGone
 from hermesd.http.exchange import Exchange, build_scope
+from hermesd.http.heads import KnownHeads
 from hermesd.http.limits import HttpLimits
-from hermesd.http.parser import Refusal, Request
+from hermesd.http.parser import Refusal
+from hermesd.http.request import Request
 from hermesd.http.responses import ResponseWriter
 from hermesd.http.transport import Transport
 from hermesd.http.watch import Watch
@@ -23,6 +25,7 @@ class Service(NamedTuple):
     limits: HttpLimits
     writer: ResponseWriter
     watch: Watch
+    heads: KnownHeads
     log: FilteringBoundLogger
 
 
@@ -32,7 +35,7 @@ class Connection:
     def __init__(self, service: Service, transport: Transport) -> None:
         self._service = service
         self._transport = transport
-        self._channel = Channel(transport, service.limits, service.watch)
+        self._channel = Channel(transport, service.limits, service.watch, service.heads)
         self._client, self._server = transport.addresses()
         self._response_begun = False
         self._lingers = False

@@ -7,8 +7,10 @@ import trio
 from hermesd.http.asgi import Address, Headers, Message, Scope
 from hermesd.http.channel import Channel
 from hermesd.http.errors import BadResponse, ClientGone
-from hermesd.http.parser import Request
-from hermesd.http.responses import Fields, ResponseWriter, bodiless, problem
+from hermesd.http.request import Request
+from hermesd.http.responses import ResponseWriter, bodiless, problem
+
+_ASGI = {"version": "3.0", "spec_version": "2.4"}
 
 
 def build_scope(
@@ -19,7 +21,7 @@ def build_scope(
     path = raw_path.decode("ascii")
     return {
         "type": "http",
-        "asgi": {"version": "3.0", "spec_version": "2.4"},
+        "asgi": _ASGI,
         "http_version": "1.0" if request.http10 else "1.1",
         "method": request.method,
         "scheme": scheme,
@@ -127,20 +129,19 @@ class Exchange:
 
     async def _send_whole(self, body: bytes) -> None:
         status, headers = self._start or (500, [])
-        fields = self._writer.fields(headers)
-        length = fields.length
-        if bodiless(status):
+        lines, length, close = self._writer.fields(headers)
+        unsent = bodiless(status)
+        if unsent:
             framing = b""
         elif length is None:
-            framing = b"Content-Length: %d\r\n" % len(body)
+            framing = b"\r\nContent-Length: %d" % len(body)
         else:
             if length != len(body) and self._request.method != "HEAD":
                 raise BadResponse("the response's body does not have its content-length")
-            framing = b"Content-Length: %d\r\n" % length
-        head = self._head(status, fields, framing)
-        data = head if self._request.method == "HEAD" or bodiless(status) else head + body
+            framing = b"\r\nContent-Length: %d" % length
+        head = self._head(status, lines + framing, close)
         self.written = True
-        await self._channel.write(data)
+        await self._channel.write(head if unsent or self._request.method == "HEAD" else head + body)
         self._finish()
 
     async def _stream(self, body: bytes) -> None:
@@ -156,17 +157,15 @@ class Exchange:
 
     def _open_stream(self) -> bytes:
         status, headers = self._start or (500, [])
-        fields = self._writer.fields(headers)
-        self._remaining = fields.length
-        framing = b""
-        if fields.length is not None:
-            framing = b"Content-Length: %d\r\n" % fields.length
+        lines, self._remaining, close = self._writer.fields(headers)
+        if self._remaining is not None:
+            lines += b"\r\nContent-Length: %d" % self._remaining
         elif not self._request.http10 and not bodiless(status):
             self._chunked = True
-            framing = b"Transfer-Encoding: chunked\r\n"
+            lines += b"\r\nTransfer-Encoding: chunked"
         else:
             self._request.keep_alive = bodiless(status) and self._request.keep_alive
-        head = self._head(status, fields, framing)
+        head = self._head(status, lines, close)
         if self._request.method == "HEAD" or bodiless(status):
             self._chunked = False
             self._remaining = 0
@@ -195,20 +194,17 @@ class Exchange:
             self._remaining -= len(body)
         return body
 
-    def _head(self, status: int, fields: Fields, framing: bytes) -> bytes:
+    def _head(self, status: int, lines: bytes, close: bool) -> bytes:
         request = self._request
         # Unread body bytes would be taken for the next request, so such a connection ends.
         self.reusable = (
-            request.keep_alive
-            and request.complete
-            and not fields.close
-            and not self._channel.draining
+            request.keep_alive and request.complete and not close and not self._channel.draining
         )
         if not self.reusable:
-            framing += b"Connection: close\r\n"
+            lines += b"\r\nConnection: close"
         elif request.http10:
-            framing += b"Connection: keep-alive\r\n"
-        return self._writer.opening(status) + fields.data + framing + b"\r\n"
+            lines += b"\r\nConnection: keep-alive"
+        return self._writer.opening(status) + lines + b"\r\n\r\n"
 
     def _finish(self) -> None:
         self.done = True

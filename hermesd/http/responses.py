@@ -3,7 +3,7 @@
 import re
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import NamedTuple
+from typing import TypeAlias
 
 import msgspec
 
@@ -13,7 +13,7 @@ from hermesd.http.errors import BadResponse
 _TOKEN = re.compile(rb"[A-Za-z0-9!#$%&'*+\-.^_`|~]+")  # RFC 9110 5.6.2
 _MAX_KNOWN_NAMES = 1024
 # Fields that are the server's to write: what the app says of them is read or dropped.
-_PLAIN, _LENGTH, _CONNECTION, _OWN = range(4)
+_LENGTH, _CONNECTION, _OWN = range(3)
 _KINDS = {
     b"content-length": _LENGTH,
     b"connection": _CONNECTION,
@@ -33,12 +33,8 @@ class Problem(msgspec.Struct):
     detail: str
 
 
-class Fields(NamedTuple):
-    """An app's response fields, ready for the wire; `length` is its content-length."""
-
-    data: bytes
-    length: int | None
-    close: bool
+# An app's response fields: their lines, its content-length, and whether it wants to close.
+Fields: TypeAlias = tuple[bytes, int | None, bool]
 
 
 def problem(status: int, detail: str) -> tuple[Headers, bytes]:
@@ -57,7 +53,7 @@ class ResponseWriter:
     """Renders heads; one per server. `refresh` moves the Date field."""
 
     def __init__(self) -> None:
-        self._known: dict[bytes, int] = dict(_KINDS)
+        self._labels: dict[bytes, bytes] = {}
         self._openings: dict[int, bytes] = {}
         self._date = b""
         self.refresh()
@@ -70,7 +66,7 @@ class ResponseWriter:
             self._openings.clear()
 
     def opening(self, status: int) -> bytes:
-        """Status line and the server's own fields, kept for the second."""
+        """Status line and the server's own fields, kept for the second, without a line end."""
         known = self._openings.get(status)
         if known is None:
             if not 200 <= status <= 999:
@@ -80,45 +76,52 @@ class ResponseWriter:
             except ValueError:
                 phrase = ""
             line = f"HTTP/1.1 {status} {phrase}\r\nServer: hermesd\r\nDate: ".encode("ascii")
-            known = self._openings[status] = line + self._date + b"\r\n"
+            known = self._openings[status] = line + self._date
         return known
 
     def fields(self, headers: Headers) -> Fields:
-        """Render the app's fields; BadResponse if one could not be sent as it is meant."""
+        """Render the app's fields, each after a line end.
+
+        BadResponse if one could not be sent as it is meant.
+        """
         data = b""
         lines = 0
         length = None
         close = False
-        known = self._known
+        labels = self._labels
         for name, value in headers:
-            kind = known.get(name)
-            if kind is None:
-                kind = self._classify(name)
-            if kind == _PLAIN:
-                data += name + b": " + value + b"\r\n"
+            label = labels.get(name)
+            if label is None:
+                label = self._label(name)
+            if label:
+                data += label + value
                 lines += 1
-            elif kind == _LENGTH:
+                continue
+            kind = _KINDS[name.lower()]
+            if kind == _LENGTH:
                 length = _parse_length(value, length)
             elif kind == _CONNECTION:
                 close = close or b"close" in value.lower()
         # Every CR and LF must be ours: any other one would start a field of its making.
         if data.count(b"\n") != lines or data.count(b"\r") != lines or b"\0" in data:
             raise BadResponse("a response field holds CR, LF or NUL")
-        return Fields(data, length, close)
+        return data, length, close
 
     def refusal(self, status: int, detail: str, extra: bytes = b"") -> bytes:
         """A whole problem response after which the connection is closed."""
         headers, body = problem(status, detail)
-        framing = b"Content-Length: %d\r\nConnection: close\r\n%b\r\n" % (len(body), extra)
-        return self.opening(status) + self.fields(headers).data + framing + body
+        lines, _, _ = self.fields(headers)
+        framing = b"\r\nContent-Length: %d\r\nConnection: close\r\n" % len(body)
+        return b"".join((self.opening(status), lines, framing, extra, b"\r\n", body))
 
-    def _classify(self, name: bytes) -> int:
+    def _label(self, name: bytes) -> bytes:
+        """What stands before the value of a plain field; empty for the server's own."""
         if _TOKEN.fullmatch(name) is None:
             raise BadResponse("a response field's name is not a token (RFC 9110 5.1)")
-        kind = _KINDS.get(name.lower(), _PLAIN)
-        if len(self._known) < _MAX_KNOWN_NAMES:
-            self._known[bytes(name)] = kind
-        return kind
+        label = b"" if name.lower() in _KINDS else b"\r\n%b: " % name
+        if len(self._labels) < _MAX_KNOWN_NAMES:
+            self._labels[bytes(name)] = label
+        return label
 
 
 def _parse_length(value: bytes, seen: int | None) -> int:

@@ -12,7 +12,9 @@ from structlog.typing import FilteringBoundLogger
 from hermesd.http.asgi import App
 from hermesd.http.connection import Connection, Service, turn_away
 from hermesd.http.errors import ListenFailed
+from hermesd.http.heads import KnownHeads
 from hermesd.http.limits import HttpLimits
+from hermesd.http.readiness import Readiness
 from hermesd.http.responses import ResponseWriter
 from hermesd.http.transport import wrap
 from hermesd.http.watch import Watch
@@ -58,7 +60,8 @@ async def serve(
     """
     writer = ResponseWriter()
     watch = Watch(limits, writer)
-    server = _Server(Service(app, limits, writer, watch, log))
+    readiness = Readiness()
+    server = _Server(Service(app, limits, writer, watch, KnownHeads(), log), readiness)
     try:
         async with trio.open_nursery() as watching:
             watching.start_soon(watch.run)
@@ -75,13 +78,15 @@ async def serve(
             watching.cancel_scope.cancel()
     finally:
         _close(listeners)
+        readiness.close()
 
 
 class _Server:
     """The open connections of one server."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, readiness: Readiness) -> None:
         self._service = service
+        self._readiness = readiness
         self._connections: set[Connection] = set()
         self._turning_away = 0
         self._full = False
@@ -117,7 +122,7 @@ class _Server:
             await self._turn_away(stream)
             return
         self._full = False
-        connection = Connection(self._service, wrap(stream))
+        connection = Connection(self._service, wrap(stream, self._readiness))
         self._connections.add(connection)
         if self._draining:
             connection.drain()
@@ -133,7 +138,7 @@ class _Server:
             self._full = True
             limit = self._service.limits.max_connections
             self._service.log.warning("http connection limit reached", max_connections=limit)
-        transport = wrap(stream)
+        transport = wrap(stream, self._readiness)
         if self._turning_away >= _MAX_TURNING_AWAY:
             await transport.close()
             return

@@ -9,6 +9,7 @@ import trio
 
 from hermesd.http.asgi import Address
 from hermesd.http.errors import ClientGone
+from hermesd.http.readiness import Readiness
 
 RECEIVE_BYTES = 65536
 # Clean TLS closing is a courtesy; it never holds up a shutdown for longer.
@@ -57,23 +58,30 @@ class PlainTransport:
 
     scheme = "http"
 
-    def __init__(self, stream: trio.SocketStream) -> None:
+    def __init__(self, stream: trio.SocketStream, readiness: Readiness) -> None:
         self._stream = stream
         self._descriptor = stream.socket.fileno()
+        self._readiness = readiness
+        self._readable = readiness.register(self._descriptor)
 
     async def handshake(self) -> None:
         """Nothing to do."""
 
     async def receive(self) -> bytes:
         """See Transport."""
+        readable = self._readable
         while True:
+            await readable.wait()
             try:
-                await trio.lowlevel.wait_readable(self._descriptor)
-                return os.read(self._descriptor, RECEIVE_BYTES)
-            except BlockingIOError:  # a spurious wakeup
+                data = os.read(self._descriptor, RECEIVE_BYTES)
+            except BlockingIOError:  # announced, but read already
+                readable.took_nothing()
                 continue
-            except (OSError, trio.ClosedResourceError) as error:
+            except OSError as error:
                 raise ClientGone("the client broke the connection") from error
+            if len(data) < RECEIVE_BYTES:
+                readable.took_all()
+            return data
 
     def receive_now(self) -> bytes:
         """See Transport."""
@@ -108,6 +116,7 @@ class PlainTransport:
 
     async def close(self) -> None:
         """See Transport."""
+        self._readiness.unregister(self._descriptor)
         self._descriptor = -1
         self._stream.socket.close()
 
@@ -173,10 +182,12 @@ class TlsTransport:
         return _addresses(self._stream.transport_stream)
 
 
-def wrap(stream: "trio.SocketStream | trio.SSLStream[trio.SocketStream]") -> Transport:
+def wrap(
+    stream: "trio.SocketStream | trio.SSLStream[trio.SocketStream]", readiness: Readiness
+) -> Transport:
     """The transport for what a listener accepted."""
     if isinstance(stream, trio.SocketStream):
-        return PlainTransport(stream)
+        return PlainTransport(stream, readiness)
     return TlsTransport(stream)
 
 

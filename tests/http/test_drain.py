@@ -12,7 +12,9 @@ import trio.testing
 from hermesd.http.asgi import Receive, Scope, Send
 from hermesd.http.channel import Channel
 from hermesd.http.errors import ListenFailed
+from hermesd.http.heads import KnownHeads
 from hermesd.http.limits import HttpLimits
+from hermesd.http.readiness import Readiness
 from hermesd.http.responses import ResponseWriter
 from hermesd.http.server import open_listeners
 from hermesd.http.transport import PlainTransport
@@ -74,8 +76,9 @@ async def test_a_request_that_crosses_the_end_of_its_connection_is_served() -> N
     """Bytes that were there when the idle connection was ended are not thrown away."""
     here, there = trio.socket.socketpair()
     limits = HttpLimits()
-    transport = PlainTransport(trio.SocketStream(here))
-    channel = Channel(transport, limits, Watch(limits, ResponseWriter()))
+    readiness = Readiness()
+    transport = PlainTransport(trio.SocketStream(here), readiness)
+    channel = Channel(transport, limits, Watch(limits, ResponseWriter()), KnownHeads())
 
     async def serve_idle() -> None:
         with channel.scope:
@@ -94,6 +97,7 @@ async def test_a_request_that_crosses_the_end_of_its_connection_is_served() -> N
         assert await channel.next_request() is None
     assert not channel.reopen()
     await transport.close()
+    readiness.close()
     there.close()
 
 
