@@ -25,12 +25,20 @@ class Attendance:
         return self._inside
 
     def __enter__(self) -> Self:
-        if self._inside == 0:
-            self._empty = trio.Event()
-        self._inside += 1
+        self.enter()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.leave()
+
+    def enter(self) -> None:
+        """Be counted until `leave`."""
+        if self._inside == 0:
+            self._empty = trio.Event()
+        self._inside += 1
+
+    def leave(self) -> None:
+        """Be counted no more."""
         self._inside -= 1
         if self._inside == 0:
             self._empty.set()

@@ -1,21 +1,24 @@
 """The calls of the Control service: from a gRPC stream into trio and back."""
 
-# ruff: noqa: N802 - the methods are named as the .proto names them
-
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any, Final, TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any, Final, NamedTuple
 
-from grpclib.const import Status
+from google.protobuf.message import DecodeError, Message
+from grpclib.const import Cardinality, Handler, Status
 from grpclib.exceptions import GRPCError
+from grpclib.protocol import AbstractHandler, Connection
 from grpclib.server import Stream
 from structlog.typing import FilteringBoundLogger
 from trio_asyncio import aio_as_trio, trio_as_aio
 
+from hermesd.bridge.answered import AnsweredCall, AnsweredStreams
 from hermesd.bridge.callbook import Attendance, CallBook
-from hermesd.core.errors import Broken, HermesError, Unavailable
+from hermesd.bridge.loop import start_soon
+from hermesd.bridge.unary import CONTROL_PATH
+from hermesd.core.errors import Broken, HermesError, InvalidValue, Unavailable
 from hermesd.ports import ControlService
 from hermesd.wire.claims import claim_answer_to_proto, claim_from_proto
 from hermesd.wire.fields import short_text
@@ -28,20 +31,24 @@ from hermesd.wire.fleet import (
     workers_to_proto,
 )
 from hermesd.wire.gen.hermes.v1 import control_pb2 as pb
-from hermesd.wire.gen.hermes.v1.control_grpc import ControlBase
 from hermesd.wire.outcomes import report_answer_to_proto, report_from_proto
 from hermesd.wire.status import status_of
 
 MAX_CALLS: Final = 4_096
 MAX_STREAMS: Final = 4_096
 
-RequestT = TypeVar("RequestT")
-ReplyT = TypeVar("ReplyT")
-AskedT = TypeVar("AskedT")
-AnswerT = TypeVar("AnswerT")
+
+class Method(NamedTuple):
+    """A unary call: how its request is read, carried out, and its answer written."""
+
+    request: type[Message]
+    reply: type[Message]
+    read: Callable[[Any], Any]
+    call: Callable[[Any], Awaitable[Any]]
+    write: Callable[[Any], Message]
 
 
-class ControlCalls(ControlBase):
+class ControlCalls:
     """Control for any client. A call that was begun is carried through even if its caller leaves.
 
     So the service never sees half a Report, and repeats of a call must be harmless (they are, by
@@ -54,6 +61,28 @@ class ControlCalls(ControlBase):
         self._answering = Attendance()
         self._calls = CallBook(MAX_CALLS)
         self._streams = CallBook(MAX_STREAMS)
+        self._methods = _methods_of(service)
+        self._begin = {
+            CONTROL_PATH + name: partial(self._begin_call, name, method)
+            for name, method in self._methods.items()
+        }
+
+    def __mapping__(self) -> Mapping[str, Handler]:
+        """The service as grpclib knows it; see `streams` for who serves what is unary."""
+        unary = {
+            CONTROL_PATH + name: Handler(
+                _never_called, Cardinality.UNARY_UNARY, method.request, method.reply
+            )
+            for name, method in self._methods.items()
+        }
+        pokes = Handler(self.pokes, Cardinality.UNARY_STREAM, pb.PokesRequest, pb.Poke)
+        return {**unary, CONTROL_PATH + "Pokes": pokes}
+
+    def streams(
+        self, max_message_bytes: int, handler: AbstractHandler, connection: Connection
+    ) -> AnsweredStreams:
+        """What serves the unary calls of a connection."""
+        return AnsweredStreams(handler, connection, max_message_bytes, self._begin, self._answering)
 
     async def close(self) -> None:
         """Cancel the calls that are still under way; trio-flavoured."""
@@ -65,81 +94,49 @@ class ControlCalls(ControlBase):
         await self._streams.close()
         await self._answering.empty()
 
-    async def Register(self, stream: Stream[pb.RegisterRequest, pb.RegisterResponse]) -> None:
-        """See ControlService.register."""
-        await self._answer(
-            stream, registration_from_proto, self._service.register, registration_answer_to_proto
-        )
-
-    async def Heartbeat(self, stream: Stream[pb.HeartbeatRequest, pb.HeartbeatResponse]) -> None:
-        """See ControlService.heartbeat."""
-        await self._answer(
-            stream, heartbeat_from_proto, self._service.heartbeat, heartbeat_answer_to_proto
-        )
-
-    async def Deregister(self, stream: Stream[pb.DeregisterRequest, pb.DeregisterResponse]) -> None:
-        """See ControlService.deregister."""
-        await self._answer(
-            stream,
-            deregistration_from_proto,
-            self._service.deregister,
-            lambda _: pb.DeregisterResponse(),
-        )
-
-    async def Report(self, stream: Stream[pb.ReportRequest, pb.ReportResponse]) -> None:
-        """See ControlService.report."""
-        await self._answer(stream, report_from_proto, self._service.report, report_answer_to_proto)
-
-    async def Claim(self, stream: Stream[pb.ClaimRequest, pb.ClaimResponse]) -> None:
-        """See ControlService.claim."""
-        await self._answer(stream, claim_from_proto, self._service.claim, claim_answer_to_proto)
-
-    async def ListWorkers(
-        self, stream: Stream[pb.ListWorkersRequest, pb.ListWorkersResponse]
-    ) -> None:
-        """See ControlService.workers."""
-        await self._answer(
-            stream, lambda _: None, lambda _: self._service.workers(), workers_to_proto
-        )
-
-    async def Pokes(self, stream: Stream[pb.PokesRequest, pb.Poke]) -> None:
+    async def pokes(self, stream: Stream[pb.PokesRequest, pb.Poke]) -> None:
         """See ControlService.pokes; the headers are sent once the service's context is entered."""
-        request = await _receive(stream)
+        try:
+            request = await stream.recv_message()
+        except NotImplementedError:  # grpclib's word for the compressed flag
+            text = "compressed messages are not supported"
+            raise GRPCError(Status.UNIMPLEMENTED, text) from None
+        if request is None:
+            raise GRPCError(Status.INVALID_ARGUMENT, "the call carries no message")
         try:
             incarnation = short_text(request.incarnation, "incarnation")
-            await trio_as_aio(self._carry_out)(self._streams, self._forward, (stream, incarnation))
+            await trio_as_aio(self._carry_out_pokes)(stream, incarnation)
         except HermesError as error:
-            await self._refuse(stream, error)
+            code, message, metadata = self._refusal(error)
+            await stream.send_trailing_metadata(
+                status=code, status_message=message, metadata=metadata
+            )
 
-    async def _answer(
-        self,
-        stream: Stream[RequestT, ReplyT],
-        read: Callable[[RequestT], AskedT],
-        call: Callable[[AskedT], Awaitable[AnswerT]],
-        write: Callable[[AnswerT], ReplyT],
-    ) -> None:
-        with self._answering:
-            request = await _receive(stream)
-            try:
-                begun = trio_as_aio(self._carry_out)(self._calls, call, (read(request),))
-                begun.add_done_callback(_retrieve)
-                reply = write(await asyncio.shield(begun))
-            except HermesError as error:
-                await self._refuse(stream, error)
-            else:
-                await stream.send_message(reply)
+    def _begin_call(self, name: str, method: Method, call: AnsweredCall, message: bytes) -> None:
+        start_soon(self._carry_out, name, method, call, message)
 
     async def _carry_out(
-        self, book: CallBook, call: Callable[..., Awaitable[Any]], args: tuple[Any, ...]
-    ) -> Any:
+        self, name: str, method: Method, call: AnsweredCall, message: bytes
+    ) -> None:
         """Run a call of the service in trio; here any error that is not ours is logged."""
         try:
-            return await book.run(call, *args)
+            asked = method.read(_decoded(method.request, message))
+            answer = await self._calls.run(method.call, asked)
+            call.answer(method.write(answer).SerializeToString())
+        except HermesError as error:
+            call.refuse(*self._refusal(error))
+        except Exception as error:
+            call.refuse(*self._refusal(self._defect(name, error)))
+
+    async def _carry_out_pokes(
+        self, stream: Stream[pb.PokesRequest, pb.Poke], incarnation: str
+    ) -> None:
+        try:
+            await self._streams.run(self._forward, stream, incarnation)
         except HermesError:
             raise
         except Exception as error:
-            self._log.error("control_call_failed", call=call.__name__, exc_info=error)
-            raise Broken("internal error; the api's log tells more") from error
+            raise self._defect("Pokes", error) from error
 
     async def _forward(self, stream: Stream[pb.PokesRequest, pb.Poke], incarnation: str) -> None:
         send_headers = aio_as_trio(stream.send_initial_metadata)
@@ -149,27 +146,71 @@ class ControlCalls(ControlBase):
             async for _ in items:
                 await send(pb.Poke())
 
-    async def _refuse(self, stream: Stream[Any, Any], error: HermesError) -> None:
+    def _defect(self, name: str, error: Exception) -> Broken:
+        self._log.error("control_call_failed", call=name, exc_info=error)
+        return Broken("internal error; the api's log tells more")
+
+    def _refusal(self, error: HermesError) -> tuple[Status, str, Mapping[str, str]]:
         if not isinstance(error, Unavailable | Broken):
             self._log.info("control_call_refused", error=error.slug, reason=error.detail[:200])
         code, message, metadata = status_of(error)
-        await stream.send_trailing_metadata(
-            status=Status(code), status_message=message, metadata=dict(metadata)
-        )
+        return Status(code), message, metadata
 
 
-async def _receive(stream: Stream[RequestT, Any]) -> RequestT:
+def _methods_of(service: ControlService) -> Mapping[str, Method]:
+    return {
+        "Register": Method(
+            pb.RegisterRequest,
+            pb.RegisterResponse,
+            registration_from_proto,
+            service.register,
+            registration_answer_to_proto,
+        ),
+        "Heartbeat": Method(
+            pb.HeartbeatRequest,
+            pb.HeartbeatResponse,
+            heartbeat_from_proto,
+            service.heartbeat,
+            heartbeat_answer_to_proto,
+        ),
+        "Deregister": Method(
+            pb.DeregisterRequest,
+            pb.DeregisterResponse,
+            deregistration_from_proto,
+            service.deregister,
+            lambda _: pb.DeregisterResponse(),
+        ),
+        "ListWorkers": Method(
+            pb.ListWorkersRequest,
+            pb.ListWorkersResponse,
+            lambda _: None,
+            lambda _: service.workers(),
+            workers_to_proto,
+        ),
+        "Report": Method(
+            pb.ReportRequest,
+            pb.ReportResponse,
+            report_from_proto,
+            service.report,
+            report_answer_to_proto,
+        ),
+        "Claim": Method(
+            pb.ClaimRequest,
+            pb.ClaimResponse,
+            claim_from_proto,
+            service.claim,
+            claim_answer_to_proto,
+        ),
+    }
+
+
+def _decoded(request: type[Message], message: bytes) -> Message:
     try:
-        request = await stream.recv_message()
-    except NotImplementedError:  # grpclib's word for the compressed flag
-        text = "compressed messages are not supported"
-        raise GRPCError(Status.UNIMPLEMENTED, text) from None
-    if request is None:
-        raise GRPCError(Status.INVALID_ARGUMENT, "the call carries no message")
-    return request
+        return request.FromString(message)
+    except DecodeError:
+        raise InvalidValue(f"not a {request.DESCRIPTOR.full_name}") from None
 
 
-def _retrieve(done: asyncio.Future[Any]) -> None:
-    """Take note of the error of a call whose caller has left, or asyncio complains of it."""
-    if not done.cancelled():
-        done.exception()
+async def _never_called(stream: Stream[Any, Any]) -> None:
+    """For grpclib's refusals of odd headers; what is not refused never comes to grpclib."""
+    raise GRPCError(Status.INTERNAL, "internal error")

@@ -9,12 +9,15 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final, Never, ParamSpec, Self, TypeVar
 
 import trio
-from grpclib.client import Channel, Stream, UnaryUnaryMethod
+from google.protobuf.message import DecodeError, Message
+from grpclib.client import Stream
 from grpclib.exceptions import GRPCError
-from grpclib.protocol import H2Protocol
+from h2.exceptions import TooManyStreamsError
 from trio_asyncio import aio_as_trio
 
-from hermesd.bridge.http2 import KEEPALIVE, GuardedProtocol, StrictCodec
+from hermesd.bridge.asked import Refused
+from hermesd.bridge.grpc_channel import ControlChannel
+from hermesd.bridge.http2 import KEEPALIVE, StrictCodec
 from hermesd.core.errors import HermesError, InvalidValue, Unavailable
 from hermesd.core.fleet import (
     Deregistration,
@@ -40,11 +43,9 @@ from hermesd.wire.outcomes import report_answer_from_proto, report_to_proto
 from hermesd.wire.status import error_of
 
 MAX_CALLS: Final = 64  # below the 100 streams that a server of ours takes on one connection
-MAX_ANSWER_BYTES: Final = 16 * 1024 * 1024
 
 AskedT = TypeVar("AskedT")
-RequestT = TypeVar("RequestT")
-ReplyT = TypeVar("ReplyT")
+ReplyT = TypeVar("ReplyT", bound=Message)
 AnswerT = TypeVar("AnswerT")
 CallP = ParamSpec("CallP")
 
@@ -72,8 +73,9 @@ async def open_control_link(
 class GrpcLink:
     """See ports.ControlLink; the api's refusals are raised as the errors that they were there."""
 
-    def __init__(self, endpoint: str, channel: Channel, call_timeout_seconds: float) -> None:
+    def __init__(self, endpoint: str, channel: ControlChannel, call_timeout_seconds: float) -> None:
         self._endpoint = endpoint
+        self._channel = channel
         self._stub = ControlStub(channel)
         self._call_timeout_seconds = call_timeout_seconds
         self._lines = trio.CapacityLimiter(MAX_CALLS)
@@ -86,24 +88,24 @@ class GrpcLink:
     async def register(self, registration: Registration) -> RegistrationAnswer:
         """See ControlLink.register."""
         request = _written(registration_to_proto, registration)
-        reply = await self._call(self._stub.Register, request)
+        reply = await self._call("Register", request, pb.RegisterResponse)
         return self._read(registration_answer_from_proto, reply)
 
     async def heartbeat(self, heartbeat: Heartbeat) -> HeartbeatAnswer:
         """See ControlLink.heartbeat."""
         request = _written(heartbeat_to_proto, heartbeat)
-        reply = await self._call(self._stub.Heartbeat, request)
+        reply = await self._call("Heartbeat", request, pb.HeartbeatResponse)
         return self._read(heartbeat_answer_from_proto, reply)
 
     async def deregister(self, deregistration: Deregistration) -> None:
         """See ControlLink.deregister."""
         request = _written(deregistration_to_proto, deregistration)
-        await self._call(self._stub.Deregister, request)
+        await self._call("Deregister", request, pb.DeregisterResponse)
 
     async def report(self, report: Report) -> ReportAnswer:
         """See ControlLink.report; TooLarge asks for it again in smaller parts."""
         request = _written(report_to_proto, report)
-        reply = await self._call(self._stub.Report, request)
+        reply = await self._call("Report", request, pb.ReportResponse)
         answer = self._read(report_answer_from_proto, reply)
         if len(answer.verdicts) != len(report.outcomes):
             counts = f"{len(answer.verdicts)} verdicts for {len(report.outcomes)} outcomes"
@@ -112,7 +114,8 @@ class GrpcLink:
 
     async def claim(self, claim: Claim) -> ClaimAnswer:
         """See ControlLink.claim."""
-        reply = await self._call(self._stub.Claim, _written(claim_to_proto, claim))
+        request = _written(claim_to_proto, claim)
+        reply = await self._call("Claim", request, pb.ClaimResponse)
         answer = self._read(claim_answer_from_proto, reply)
         if answer.job is not None and answer.job.id != claim.token.job_id:
             raise Unavailable(f"{self._endpoint}: granted another job than was claimed")
@@ -124,7 +127,9 @@ class GrpcLink:
 
     @asynccontextmanager
     async def _pokes(self, incarnation: str) -> AsyncIterator[AsyncIterator[None]]:
-        stream = await self._in_time(self._open_pokes, pb.PokesRequest(incarnation=incarnation))
+        stream = await self._in_time(
+            self._over_the_edge, self._open_pokes, pb.PokesRequest(incarnation=incarnation)
+        )
         try:
             yield _Pokes(self, stream)
         finally:
@@ -135,18 +140,40 @@ class GrpcLink:
         """Wait for a poke; False at the stream's end. For the iterator of `pokes` only."""
         return await self._over_the_edge(_next_poke, stream)
 
-    async def _call(self, method: UnaryUnaryMethod[RequestT, ReplyT], request: RequestT) -> ReplyT:
-        return await self._in_time(self._ask, method, request)
+    async def _call(self, name: str, request: bytes, reply: type[ReplyT]) -> ReplyT:
+        return _parsed(reply, await self._in_time(self._ask, name, request), self._endpoint)
 
     async def _in_time(
         self, call: Callable[CallP, Awaitable[AnswerT]], *args: CallP.args, **kwargs: CallP.kwargs
     ) -> AnswerT:
-        """Run an asyncio-flavoured call; the wait for a free line counts too."""
+        """Make a call; the wait for a free line counts too."""
         with trio.move_on_after(self._call_timeout_seconds):
-            async with self._lines:
-                return await self._over_the_edge(call, *args, **kwargs)
+            try:
+                self._lines.acquire_nowait()
+            except trio.WouldBlock:
+                await self._lines.acquire()
+            try:
+                return await call(*args, **kwargs)
+            finally:
+                self._lines.release()
         limit = f"{self._call_timeout_seconds:g} s"
         raise Unavailable(f"{self._endpoint}: no answer within {limit}")
+
+    async def _ask(self, name: str, request: bytes) -> bytes:
+        headers = self._channel.request_headers(name)
+        while True:
+            streams = self._channel.connected()
+            if streams is None:
+                streams = await self._over_the_edge(self._channel.connect)
+            try:
+                return await streams.ask(headers, request).reply()
+            except Refused as error:
+                message = f"{self._endpoint}: {error.message or error.status.name}"
+                raise error_of(error.status.value, message, error.metadata) from error
+            except TooManyStreamsError:
+                await self._over_the_edge(streams.may_ask)
+            except Exception as error:
+                raise Unavailable(f"{self._endpoint}: {_reason(error)}") from error
 
     async def _over_the_edge(
         self, call: Callable[CallP, Awaitable[AnswerT]], *args: CallP.args, **kwargs: CallP.kwargs
@@ -160,18 +187,6 @@ class GrpcLink:
             # A CancelledError that is not trio's is grpclib's own, or the loop's that is closing.
             raise Unavailable(f"{self._endpoint}: {_reason(error)}") from error
         return result
-
-    async def _ask(self, method: UnaryUnaryMethod[RequestT, ReplyT], request: RequestT) -> ReplyT:
-        stream = method.open()
-        try:
-            async with stream:
-                await stream.send_message(request, end=True)
-                reply = await stream.recv_message()
-        except GRPCError as error:
-            self._raise_refusal(error, stream)
-        if reply is None:
-            raise Unavailable(f"{self._endpoint}: answered nothing")
-        return reply
 
     async def _open_pokes(self, request: pb.PokesRequest) -> Stream[Any, pb.Poke]:
         stream = self._stub.Pokes.open()
@@ -213,18 +228,11 @@ class _Pokes:
             raise StopAsyncIteration
 
 
-class _Channel(Channel):
-    """grpclib's connection with limits."""
-
-    def _protocol_factory(self) -> H2Protocol:
-        return GuardedProtocol(super()._protocol_factory(), MAX_ANSWER_BYTES)
+async def _open_channel(host: str, port: int, ssl_context: ssl.SSLContext | None) -> ControlChannel:
+    return ControlChannel(host, port, ssl=ssl_context, codec=StrictCodec(), config=KEEPALIVE)
 
 
-async def _open_channel(host: str, port: int, ssl_context: ssl.SSLContext | None) -> Channel:
-    return _Channel(host, port, ssl=ssl_context, codec=StrictCodec(), config=KEEPALIVE)
-
-
-async def _close_channel(channel: Channel) -> None:
+async def _close_channel(channel: ControlChannel) -> None:
     channel.close()
 
 
@@ -241,11 +249,19 @@ async def _abandon(stream: Stream[Any, Any]) -> None:
     await stream.__aexit__(type(error), error, None)
 
 
-def _written(write: Callable[[AskedT], RequestT], asked: AskedT) -> RequestT:
+def _written(write: Callable[[AskedT], Message], asked: AskedT) -> bytes:
     try:
-        return write(asked)
+        return write(asked).SerializeToString()
     except (TypeError, ValueError) as error:
         raise InvalidValue(f"cannot be sent: {error}") from error
+
+
+def _parsed(reply: type[ReplyT], message: bytes, endpoint: str) -> ReplyT:
+    try:
+        return reply.FromString(message)
+    except DecodeError as error:
+        name = reply.DESCRIPTOR.full_name
+        raise Unavailable(f"{endpoint}: bad answer: not a {name}") from error
 
 
 def _reason(error: BaseException) -> str:

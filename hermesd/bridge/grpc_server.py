@@ -79,6 +79,7 @@ class _ApiServer(Server):
     def __init__(
         self, log: FilteringBoundLogger, max_message_bytes: int, control: ControlCalls
     ) -> None:
+        self._control = control
         self._serving = ServiceStatus()
         self._serving.set(True)
         health = Health({OVERALL: [self._serving], control: [self._serving]})
@@ -112,7 +113,7 @@ class _ApiServer(Server):
     def _protocol_factory(self) -> H2Protocol:
         return GuardedProtocol(
             super()._protocol_factory(),
-            self._max_message_bytes,
+            partial(self._control.streams, self._max_message_bytes),
             self._admit,
             self._connections.discard,
         )

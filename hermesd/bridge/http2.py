@@ -22,6 +22,8 @@ from grpclib.protocol import AbstractHandler, Buffer, Connection, EventsProcesso
 from grpclib.protocol import Stream as Http2Stream
 from h2.events import Event as Http2Event
 
+from hermesd.bridge.header_memory import remember_headers
+
 MAX_UNSENT_BYTES: Final = 8 * 1024 * 1024
 UNACKED_SECONDS: Final = 10.0
 
@@ -94,19 +96,24 @@ class GuardedProcessor(EventsProcessor):
         except NotImplementedError:
             return
 
+    def resume(self) -> None:
+        """The socket takes data again; grpclib's own streams wait for that by themselves."""
+
 
 class GuardedProtocol(H2Protocol):
     """One connection. `opened` may refuse it with False; `closed` is called once."""
 
+    processor: GuardedProcessor
+
     def __init__(
         self,
         plain: H2Protocol,
-        max_message_bytes: int,
+        make_processor: Callable[[AbstractHandler, Connection], GuardedProcessor],
         opened: Callable[[GuardedProtocol], bool] = lambda _: True,
         closed: Callable[[GuardedProtocol], None] = lambda _: None,
     ) -> None:
         super().__init__(plain.handler, plain.config, plain.h2_config)
-        self._max_message_bytes = max_message_bytes
+        self._make_processor = make_processor
         self._opened = opened
         self._closed = closed
         self._transport: Transport | None = None
@@ -114,7 +121,8 @@ class GuardedProtocol(H2Protocol):
     def connection_made(self, transport: BaseTransport) -> None:
         """Set the connection up with the limits, or drop it at once."""
         super().connection_made(transport)
-        self.processor = GuardedProcessor(self.handler, self.connection, self._max_message_bytes)
+        remember_headers(self.connection._connection)
+        self.processor = self._make_processor(self.handler, self.connection)
         self._transport = cast(Transport, transport)
         _bound_unacked_time(transport)
         if not self._opened(self):
@@ -129,6 +137,11 @@ class GuardedProtocol(H2Protocol):
             return
         if self._transport and self._transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
             self._drop("it asks without taking the answers")
+
+    def resume_writing(self) -> None:
+        """Send what waited for the socket."""
+        super().resume_writing()
+        self.processor.resume()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """End the calls of this connection."""
