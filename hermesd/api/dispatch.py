@@ -232,7 +232,7 @@ class Dispatcher:
             if word is Acceptance.DRAINING:
                 self.view.draining = True
             elif word is Acceptance.UNKNOWN_TYPE:
-                self.view.kinds.pop(sending.held.job.type, None)
+                self.view.forget_type(sending.held.job.type)
             else:
                 self.view.exhausted(sending.held.kind)
         if refused:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import trio
 
 from hermesd.api.ledger import Ledger
 from hermesd.api.lines import Lines
 from hermesd.api.outage import Outage
+from hermesd.api.round import Round
 from hermesd.api.route import Reservation, Router
 from hermesd.api.state import ApiState
 from hermesd.core.errors import OutcomeUnknown, Unavailable
@@ -24,6 +24,7 @@ RETRY_SECONDS = 0.5
 # How soon the counts are compared with the store: when they look wrong, and in any case.
 SUSPECT_SECONDS = 10.0
 RECONCILE_SECONDS = 60.0
+COUNT_ENDED_SHARE = 0.001  # of the time, at most: to count a million takes about a second
 
 
 class Feeder:
@@ -36,7 +37,7 @@ class Feeder:
         self._ledger = ledger
         self._work = work
         self._reconciled_at = state.clock.monotonic()
-        self._ahead: deque[Job] = deque()
+        self._count_ended_at = self._reconciled_at
         self._returned = 0
 
     async def run(self) -> None:
@@ -59,64 +60,45 @@ class Feeder:
         Some may have been cancelled meanwhile; what stands behind them is for the next round.
         """
         await self._reconcile(RECONCILE_SECONDS)
-        free = self._free()
-        pairs = tuple(pair for pair in self._state.tally.pairs() if self._room(*pair))
-        if not pairs:
+        ahead, tally = self._state.ahead, self._state.tally
+        if tally.returned != self._returned:
+            # A job that came back from its worker may go before all that are known.
+            self._returned = tally.returned
+            ahead.clear()
+        fed = Round(self._state, self._router, MAX_ROUND)
+        if not fed.pairs:
             return 0
-        if self._outdated(pairs):
-            self._ahead.clear()
-        fresh = not self._ahead
-        if fresh and not await self._read(pairs):
+        if fed.place() and not fed.placed:
+            await self._read(fed.pairs)
+            fed.place()
+        if not fed.placed:
             await self._reconcile(SUSPECT_SECONDS)
             return 0
-        placed = self._place(min(free, MAX_ROUND))
-        if not placed and not fresh and await self._read(pairs):
-            # What was read ahead fits no free slot, but other jobs may.
-            placed = self._place(min(free, MAX_ROUND))
-        return await self._assign(placed)
+        await self._assign(fed.placed)
+        return len(fed.placed)
 
-    async def _read(self, pairs: tuple[tuple[str, str], ...]) -> bool:
-        """Read the head of what waits in these (queue, type) pairs; False where there is none."""
-        self._returned = self._state.tally.returned
-        jobs = await self._state.queue.take(Waiting(pairs=pairs, limit=READ_AHEAD))
-        self._ahead = deque(jobs)
-        return bool(jobs)
+    async def _read(self, pairs: tuple[tuple[str, str], ...]) -> None:
+        """Read the head of what waits in these (queue, type) pairs."""
+        ahead, tally = self._state.ahead, self._state.tally
+        places = [(*pair, priority) for pair in pairs for priority in tally.priorities(*pair)]
+        ahead.begin_reading()
+        try:
+            jobs = await self._state.queue.take(Waiting(pairs=pairs, limit=READ_AHEAD))
+        except BaseException:
+            ahead.give_up_reading()
+            raise
+        ahead.read(places, jobs, everything=len(jobs) < READ_AHEAD)
 
-    def _outdated(self, pairs: Iterable[tuple[str, str]]) -> bool:
-        """Whether something waits that goes before what was read ahead.
-
-        A higher priority does, and a job that came back from its worker may.
-        """
-        tally = self._state.tally
-        if not self._ahead or tally.returned != self._returned:
-            return True
-        return tally.highest(pairs) > self._ahead[0].priority
-
-    def _place(self, most: int) -> list[tuple[Job, Reservation]]:
-        """Slots for the first jobs of those read ahead; the others stay there."""
-        placed: list[tuple[Job, Reservation]] = []
-        left: deque[Job] = deque()
-        while self._ahead and len(placed) < most:
-            job = self._ahead.popleft()
-            slot = self._router.place(job)
-            if slot:
-                placed.append((job, slot))
-            else:
-                left.append(job)
-        self._ahead.extendleft(reversed(left))
-        return placed
-
-    async def _assign(self, placed: Sequence[tuple[Job, Reservation]]) -> int:
-        if not placed:
-            return 0
-        now = self._state.clock.utc()
+    async def _assign(self, placed: Sequence[tuple[Job, Reservation]]) -> None:
+        state = self._state
+        name, rung, now = state.name, state.queue.rung, state.clock.utc()
         assignments = [
             Assignment(
                 token=job.token,
                 worker_id=slot.view.worker_id,
                 incarnation=slot.view.incarnation,
-                assigned_by=self._state.name,
-                rung=self._state.queue.rung,
+                assigned_by=name,
+                rung=rung,
                 at=now,
                 job=job,
             )
@@ -125,43 +107,40 @@ class Feeder:
         try:
             # As in a submit: what is committed must be sent, whatever becomes of this task.
             with trio.CancelScope(shield=True):
-                assigned = await self._state.jobs.assign(assignments)
+                assigned = await state.jobs.assign(assignments)
         except BaseException:
             for _, slot in placed:
                 slot.cancel()
+            state.ahead.clear()
             self._lines.adopt_later([job.id for job, _ in placed])
             raise
         for (before, slot), job in zip(placed, assigned, strict=True):
             if job is None:
                 slot.cancel()
+                state.ahead.misjudged(before)
                 continue
             held = self._router.commit(slot, job)
             self._ledger.assigned(before, job)
             self._lines.send(slot.view, held, None)
-        return len(placed)
-
-    def _room(self, queue: str, job_type: str) -> bool:
-        for view in self._state.registry.speakers(job_type):
-            kind = view.kind_of(job_type)
-            if view.routable and queue in view.queues and kind and view.free(kind) > 0:
-                return True
-        return False
-
-    def _free(self) -> int:
-        return sum(sum(v.free_slots().values()) for v in self._state.registry if v.routable)
 
     async def _reconcile(self, seconds: float) -> None:
         """Set the counts right by the store, unless that was done in the last `seconds`.
 
-        A job that waits in the store and is not counted would wait for ever.
+        A job that waits in the store and is not counted would wait for ever. Those that have ended
+        are counted too rarely to matter, however many there are.
         """
         now, tally = self._state.clock.monotonic(), self._state.tally
         if now - self._reconciled_at < seconds:
             return
         self._reconciled_at = now
         before = tally.waiting_changes
-        counts = await self._state.reader.counts()
+        live = now < self._count_ended_at
+        counts = await self._state.reader.counts(live=live)
+        if not live:
+            took = self._state.clock.monotonic() - now
+            self._count_ended_at = now + took / COUNT_ENDED_SHARE
         if tally.waiting_changes == before:
             tally.reset(counts)
         else:
             tally.amend(counts)
+        self._state.ahead.doubt(tally.counts().waiting)

@@ -20,6 +20,7 @@ class Recorder:
     def __init__(self, state: ApiState, ledger: Ledger):
         self._state = state
         self._ledger = ledger
+        self._max_result_bytes = state.config.worker.max_result_bytes
 
     async def record(
         self, view: WorkerView | None, outcomes: Sequence[Outcome]
@@ -41,33 +42,36 @@ class Recorder:
         now = self._state.clock.utc()
         jobs = await self._jobs(view, outcomes)
         verdicts = [Verdict.UNKNOWN] * len(outcomes)
-        settlements: list[Settlement] = []
-        places: list[int] = []
+        settling: list[tuple[int, Job, Settlement]] = []
         for index, outcome in enumerate(outcomes):
-            job = jobs.get(outcome.token.job_id)
-            if job is None:
-                continue
-            if job.lease != outcome.token.lease:
+            token = outcome.token
+            job = jobs.get(token.job_id)
+            if job is not None and job.lease == token.lease:
+                settling.append((index, job, self._settlement(outcome, job, now)))
+            elif job is not None:
                 verdicts[index] = Verdict.DROPPED
-                continue
-            settlements.append(self._settlement(outcome, job, now))
-            places.append(index)
-        answered = await self._state.jobs.settle(settlements) if settlements else ()
-        for index, settlement, verdict in zip(places, settlements, answered, strict=True):
-            verdicts[index] = verdict
-            if verdict is Verdict.RETRY:
-                continue
-            job = jobs[settlement.token.job_id]
-            if view is not None:
-                view.drop(job.id, job.lease)
-            if verdict is Verdict.RECORDED:
-                self._ledger.settled(job, settlement)
-            elif verdict is Verdict.UNSTORABLE:
-                self._ledger.settled(job, _unstorable(settlement))
+        if settling:
+            answers = await self._state.jobs.settle([settlement for _, _, settlement in settling])
+            for (index, job, settlement), verdict in zip(settling, answers, strict=True):
+                verdicts[index] = verdict
+                self._settled(view, job, settlement, verdict)
         for verdict in verdicts:
             if verdict is Verdict.DROPPED or verdict is Verdict.UNKNOWN:
                 self._state.metrics.dropped(verdict)
         return tuple(verdicts)
+
+    def _settled(
+        self, view: WorkerView | None, job: Job, settlement: Settlement, verdict: Verdict
+    ) -> None:
+        """The store has answered on a settlement."""
+        if verdict is Verdict.RETRY:
+            return
+        if view is not None:
+            view.drop(job.id, job.lease)
+        if verdict is Verdict.RECORDED:
+            self._ledger.settled(job, settlement)
+        elif verdict is Verdict.UNSTORABLE:
+            self._ledger.settled(job, _unstorable(settlement))
 
     async def _jobs(
         self, view: WorkerView | None, outcomes: Sequence[Outcome]
@@ -77,19 +81,19 @@ class Recorder:
         jobs: dict[str, Job] = {}
         missing: list[str] = []
         for outcome in outcomes:
-            job_id, lease = outcome.token.job_id, outcome.token.lease
-            mine = held.get(job_id)
-            if mine is not None and mine.job.lease == lease:
-                jobs[job_id] = mine.job
+            token = outcome.token
+            mine = held.get(token.job_id)
+            if mine is not None and mine.job.lease == token.lease:
+                jobs[token.job_id] = mine.job
             else:
-                missing.append(job_id)
+                missing.append(token.job_id)
         if missing:
             for job in await self._state.reader.get_many(missing):
                 jobs.setdefault(job.id, job)
         return jobs
 
     def _settlement(self, outcome: Outcome, job: Job, now: float) -> Settlement:
-        most = self._state.config.worker.max_result_bytes
+        most = self._max_result_bytes
         if outcome.result is not None and len(outcome.result) > most:
             error = ErrorInfo(
                 kind="unstorable-result",

@@ -27,6 +27,7 @@ class Router:
 
     def __init__(self, state: ApiState):
         self._state = state
+        self._grace_seconds = state.config.worker.timeout_grace_seconds
 
     def place_new(self, job: Job) -> Reservation | None:
         """A slot for a job just submitted, unless others wait before it."""
@@ -34,9 +35,9 @@ class Router:
             return None
         return self.place(job)
 
-    def place(self, job: Job) -> Reservation | None:
-        """A slot for a job, None where no worker can take it now."""
-        choice = choose(job, self._state.registry)
+    def place(self, job: Job, beside: WorkerView | None = None) -> Reservation | None:
+        """A slot for a job, with `beside` if it can be; None where no worker can take it now."""
+        choice = choose(job, self._state.registry, beside)
         if choice is None:
             return None
         held = Held(job, choice.kind, float("inf"))
@@ -62,8 +63,7 @@ class Router:
         """The assignment is committed: the worker's view holds the lease from now on."""
         held = reservation.held
         held.job = job
-        grace = self._state.config.worker.timeout_grace_seconds
-        held.deadline = self._state.clock.monotonic() + job.timeout + grace
+        held.deadline = self._state.clock.monotonic() + job.timeout + self._grace_seconds
         reservation.view.hold(held)
         return held
 
@@ -78,15 +78,14 @@ class Router:
 
         Jobs that no worker could take now anyway, or of another kind, are not overtaken unfairly.
         """
-        kinds = self._kinds(job.type, job.queue)
+        kinds: set[str] | None = None
         for waiting_type in self._state.tally.ahead(job.queue, job.priority):
-            if waiting_type == job.type or kinds & self._kinds(waiting_type, job.queue):
+            if waiting_type == job.type:
+                return True
+            kinds = self._kinds(job.type, job.queue) if kinds is None else kinds
+            if kinds & self._kinds(waiting_type, job.queue):
                 return True
         return False
 
-    def _kinds(self, job_type: str, queue: str) -> set[str | None]:
-        return {
-            view.kind_of(job_type)
-            for view in self._state.registry.speakers(job_type)
-            if view.routable and queue in view.queues
-        }
+    def _kinds(self, job_type: str, queue: str) -> set[str]:
+        return self._state.registry.roster(job_type, queue).kinds()

@@ -10,6 +10,7 @@ import structlog.typing
 
 from hermesd.api.events import EventRing
 from hermesd.config import Config
+from hermesd.core.ahead import Ahead
 from hermesd.core.registry import Registry
 from hermesd.core.tally import Tally
 from hermesd.observe.metrics import ApiMetrics
@@ -35,3 +36,4 @@ class ApiState:
     log: structlog.typing.FilteringBoundLogger
     registry: Registry = field(default_factory=Registry)
     tally: Tally = field(default_factory=Tally)
+    ahead: Ahead = field(default_factory=Ahead)

@@ -1,15 +1,12 @@
-"""What one api knows of its workers: slots, leases held, and which of them can take a type.
-
-Free slots are what the worker said last, less what this api has sent since (design: Routing and
-dispatch). A view of the slots names the last batch it reflects, so that nothing is counted twice.
-"""
+"""What one api knows of its workers: slots, leases held, and which of them can take a type."""
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
-from hermesd.core.breaker import Breaker
+import msgspec
+
+from hermesd.core.breaker import Breaker, BreakerState
 from hermesd.core.fleet import (
     FleetEntry,
     Heartbeat,
@@ -20,9 +17,11 @@ from hermesd.core.fleet import (
 )
 from hermesd.core.job import Job, Token
 from hermesd.core.jobtype import CATCH_ALL
+from hermesd.core.roster import Roster
+from hermesd.core.slotcount import SlotCount
 
 
-class Held:
+class Held(msgspec.Struct, eq=False):
     """A lease that this api knows to be with a worker and unsettled.
 
     `batch` is 0 while it was surely not begun: until it is sent, and again when the worker did not
@@ -30,18 +29,19 @@ class Held:
     (None: not known to be accepted). `deadline` is monotonic seconds.
     """
 
-    __slots__ = ("accepted_number", "batch", "deadline", "job", "kind")
-
-    def __init__(self, job: Job, kind: str, deadline: float):
-        self.job = job
-        self.kind = kind
-        self.deadline = deadline
-        self.batch = 0
-        self.accepted_number: int | None = None
+    job: Job
+    kind: str
+    deadline: float
+    batch: int = 0
+    accepted_number: int | None = None
 
 
 class WorkerView:
-    """One incarnation as this api sees it. Times are monotonic seconds unless said otherwise."""
+    """One incarnation as this api sees it. Times are monotonic seconds unless said otherwise.
+
+    `number` is its place among those of its registry; `unsent` counts the jobs that are reserved
+    for it and in no batch yet.
+    """
 
     def __init__(self, registration: Registration, breaker: Breaker, now: float, utc: float):
         self.breaker = breaker
@@ -57,12 +57,13 @@ class WorkerView:
         self.last_message = now
         self.last_seen_utc = utc
         self.turn = 0
+        self.number = 0
+        self.unsent = 0
         self.batch_number = 0
-        self._view_version = -1
-        self._free: dict[str, int] = {}  # until its first view: it may be busy with older leases
-        self._unseen: Counter[str] = Counter()
+        self._count = SlotCount()
         self._suspects: set[Held] = set()
-        self._sent: deque[tuple[int, Counter[str]]] = deque()
+        self._watchers: list[set[WorkerView]] = []
+        self._retyped: Callable[[], None] = _nobody_cares
         self.renew(registration)
 
     def renew(self, registration: Registration) -> None:
@@ -75,19 +76,31 @@ class WorkerView:
         self.queues = frozenset(registration.queues)
         self.kinds = {job_type.name: str(job_type.kind) for job_type in registration.types}
 
+    def enrol(self, number: int, retyped: Callable[[], None]) -> None:
+        """A registry has it now, which is told when the types change and has it watched anew."""
+        self.number = number
+        self._retyped = retyped
+        self._watchers.clear()
+
+    def watch(self, changed: set[WorkerView]) -> None:
+        """Put itself into `changed` whenever its slots or its turn have changed."""
+        self._watchers.append(changed)
+
     @property
     def routable(self) -> bool:
         """Whether new jobs may be sent at all."""
-        return (
-            self.breaker.closed
-            and not self.draining
-            and not self.drain_requested
-            and not self.condemned
+        return self.breaker.state is BreakerState.CLOSED and not (
+            self.draining or self.drain_requested or self.condemned
         )
 
     def kind_of(self, job_type: str) -> str | None:
         """The kind of slot that the type takes here, None where the worker cannot run it."""
         return self.kinds.get(job_type) or self.kinds.get(CATCH_ALL)
+
+    def forget_type(self, job_type: str) -> None:
+        """The worker says that it cannot run the type after all."""
+        self.kinds.pop(job_type, None)
+        self._retyped()
 
     def spoke(self, job_type: str) -> bool:
         """Whether the worker registered the type, or a catch-all."""
@@ -95,7 +108,7 @@ class WorkerView:
 
     def free(self, kind: str) -> int:
         """Free slots of a kind, as far as known; may be below 0."""
-        return self._free.get(kind, 0) - self._unseen[kind]
+        return self._count.free(kind)
 
     def free_slots(self) -> dict[str, int]:
         """Free slots by kind, never below 0."""
@@ -114,33 +127,35 @@ class WorkerView:
 
     def apply_view(self, view: SlotView) -> bool:
         """Take over a view of the slots unless a newer one is known; True if it was taken."""
-        if view.version <= self._view_version:
-            return False
-        self._view_version = view.version
-        self._free = {kind: min(view.free.get(kind, 0), most) for kind, most in self.slots.items()}
-        while self._sent and self._sent[0][0] <= view.last_batch:
-            self._unseen.subtract(self._sent.popleft()[1])
-        return True
+        taken = self._count.apply(view, self.slots)
+        if taken:
+            self._changed()
+        return taken
 
     def reserve(self, held: Held, turn: int) -> None:
         """Count a slot as taken by a job that is about to be assigned."""
-        self._unseen[held.kind] += 1
+        self._count.take(held.kind)
+        self.unsent += 1
         self.turn = turn
         if held.job.suspect:
             self._suspects.add(held)
+        self._changed()
 
     def unreserve(self, held: Held) -> None:
         """Give back the slot of a job that was never put into a batch."""
-        self._unseen[held.kind] -= 1
+        self.free_unsent(held)
         self._suspects.discard(held)
 
     def free_unsent(self, held: Held) -> None:
         """Free the slot of a committed job that was never put into a batch."""
-        self._unseen[held.kind] -= 1
+        self._count.give_back(held.kind)
+        self.unsent -= 1
+        self._changed()
 
     def exhausted(self, kind: str) -> None:
         """The worker refused a job for want of a slot: none is free before its next view."""
-        self._free[kind] = 0
+        self._count.exhausted(kind)
+        self._changed()
 
     def hold(self, held: Held) -> None:
         """Hold a committed lease, in place of an older one of the same job."""
@@ -156,16 +171,15 @@ class WorkerView:
         self.batch_number += 1
         for held in batch:
             held.batch = self.batch_number
-        self._sent.append((self.batch_number, Counter(held.kind for held in batch)))
+        self._count.sent(self.batch_number, [held.kind for held in batch])
+        self.unsent -= len(batch)
+        self._changed()
         return self.batch_number
 
     def forget_batch(self, number: int) -> None:
         """The batch surely never arrived: its slots are free again."""
-        for entry in self._sent:
-            if entry[0] == number:
-                self._unseen.subtract(entry[1])
-                self._sent.remove(entry)
-                return
+        self._count.forget(number)
+        self._changed()
 
     def drop(self, job_id: str, lease: int) -> Held | None:
         """Hold a lease no longer; answers it if it was held."""
@@ -227,6 +241,14 @@ class WorkerView:
             labels=dict(known.labels),
         )
 
+    def _changed(self) -> None:
+        for changed in self._watchers:
+            changed.add(self)
+
+
+def _nobody_cares() -> None:
+    """Nothing indexes the types of a worker that is in no registry."""
+
 
 class Registry:
     """The workers of one api by incarnation, with an index from type to those that speak it."""
@@ -234,6 +256,8 @@ class Registry:
     def __init__(self) -> None:
         self._views: dict[str, WorkerView] = {}
         self._speakers: dict[str, tuple[WorkerView, ...]] = {}
+        self._rosters: dict[tuple[str, str], Roster] = {}
+        self._alike: dict[tuple[tuple[WorkerView, str], ...], Roster] = {}
         self._turn = 0
 
     def __iter__(self) -> Iterator[WorkerView]:
@@ -249,12 +273,13 @@ class Registry:
     def add(self, view: WorkerView) -> None:
         """Register, or renew the index after a repeated Register."""
         self._views[view.incarnation] = view
-        self._speakers.clear()
+        self._reindex()
 
     def remove(self, incarnation: str) -> WorkerView | None:
         """Forget an incarnation."""
-        self._speakers.clear()
-        return self._views.pop(incarnation, None)
+        view = self._views.pop(incarnation, None)
+        self._reindex()
+        return view
 
     def speakers(self, job_type: str) -> tuple[WorkerView, ...]:
         """The workers that can run a type, routable or not."""
@@ -262,6 +287,19 @@ class Registry:
         if found is None:
             found = tuple(v for v in self._views.values() if v.kind_of(job_type) is not None)
             self._speakers[job_type] = found
+        return found
+
+    def roster(self, job_type: str, queue: str) -> Roster:
+        """Those that can run jobs of a type out of a queue; the same for all that have the same."""
+        found = self._rosters.get((job_type, queue))
+        if found is None:
+            members = tuple(
+                (view, kind)
+                for view in self.speakers(job_type)
+                if queue in view.queues and (kind := view.kind_of(job_type)) is not None
+            )
+            found = self._alike.get(members) or Roster(members)
+            self._rosters[job_type, queue] = self._alike[members] = found
         return found
 
     def next_turn(self) -> int:
@@ -276,3 +314,10 @@ class Registry:
             if held is not None and held.job.lease == lease:
                 return view, held
         return None
+
+    def _reindex(self) -> None:
+        self._speakers.clear()
+        self._rosters.clear()
+        self._alike.clear()
+        for number, view in enumerate(self._views.values()):
+            view.enrol(number, self._reindex)

@@ -4,39 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import msgspec
-
 from hermesd.core.job import Job
 from hermesd.core.registry import Registry, WorkerView
+from hermesd.core.roster import Choice
 
 
-class Choice(msgspec.Struct, frozen=True):
-    """A worker, and the kind of slot that the job takes there."""
-
-    worker: WorkerView
-    kind: str
-
-
-def choose(job: Job, registry: Registry) -> Choice | None:
+def choose(job: Job, registry: Registry, beside: WorkerView | None = None) -> Choice | None:
     """The least-loaded routable worker with a free slot for `job`, None where there is none.
 
-    Load is the used share of the slots of the job's kind. Ties go to the worker whose turn is
-    longest ago. A suspect, which one more death would quarantine, is the only one on its worker.
+    Load is the used share of the slots of the job's kind, compared as `roster.rank_of` says. Ties
+    go to the worker whose turn is longest ago. A suspect, which one more death would quarantine, is
+    the only one on its worker. `beside` is preferred to less loaded ones: for jobs enough to fill
+    all slots, so that they go out in few batches.
     """
-    best: WorkerView | None = None
-    best_kind = ""
-    best_load = 2.0
-    for view in registry.speakers(job.type):
-        kind = view.kind_of(job.type)
-        if kind is None or not view.routable or job.queue not in view.queues:
-            continue
-        free = view.free(kind)
-        if free <= 0 or (job.suspect and view.has_suspect):
-            continue
-        load = 1 - free / view.slots[kind]
-        if load < best_load or (load == best_load and best and view.turn < best.turn):
-            best, best_kind, best_load = view, kind, load
-    return None if best is None else Choice(best, best_kind)
+    roster = registry.roster(job.type, job.queue)
+    if beside is None:
+        return roster.first(suspect=job.suspect)
+    return roster.again(beside, suspect=job.suspect)
 
 
 def explain(job: Job, registry: Registry) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from hermesd.core.job import Job
 from hermesd.core.records import Counts
@@ -25,8 +25,9 @@ class Tally:
         self.returned = 0
 
     def reset(self, counts: Counts) -> None:
-        """Start over from what the store says."""
-        self.states = Counter(counts.states)
+        """Start over from what the store says, of the states that it counted."""
+        for state, number in counts.states.items():
+            self.states[state] = number
         self._waiting = {}
         self.waiting_total = 0
         for (queue, job_type, priority), number in counts.waiting.items():
@@ -38,11 +39,11 @@ class Tally:
             if not self._waiting.get(queue, {}).get(job_type, Counter())[priority]:
                 self._shift(queue, job_type, priority, number)
 
-    def entered(self, job: Job) -> None:
-        """A job is now in its state."""
-        self.states[job.state] += 1
+    def entered(self, job: Job, jobs: int = 1) -> None:
+        """A job, or so many alike in queue, type, priority and state, are now in that state."""
+        self.states[job.state] += jobs
         if job.state is State.QUEUED:
-            self._shift(job.queue, job.type, job.priority, 1)
+            self._shift(job.queue, job.type, job.priority, jobs)
 
     def left(self, job: Job) -> None:
         """A job is no longer in the state that it has here."""
@@ -61,16 +62,9 @@ class Tally:
             for job_type in types:
                 yield queue, job_type
 
-    def highest(self, pairs: Iterable[tuple[str, str]]) -> int:
-        """The highest priority that waits in any of these pairs, -1 where nothing does."""
-        return max(
-            (
-                priority
-                for queue, job_type in pairs
-                for priority in self._waiting.get(queue, {}).get(job_type, ())
-            ),
-            default=-1,
-        )
+    def priorities(self, queue: str, job_type: str) -> Mapping[int, int]:
+        """How many jobs of the pair wait by priority."""
+        return self._waiting.get(queue, {}).get(job_type, {})
 
     def ahead(self, queue: str, priority: int) -> Iterable[str]:
         """The types that wait in the queue with this priority or a higher one."""

@@ -13,7 +13,7 @@ from trio.testing import MockClock
 
 from agents.scripted import Reply, ScriptedWorker
 from agents.world import until
-from hermesd.api.acceptance import Acceptances, Sending
+from hermesd.api.acceptance import Acceptances, Sending, Waiter
 from hermesd.api.dispatch import Dispatcher, DispatchTerms
 from hermesd.clock import TrioClock
 from hermesd.core.breaker import Breaker
@@ -77,9 +77,9 @@ class Path:
         self.dispatcher = Dispatcher(self.view, terms, clock, self.findings, structlog.get_logger())
         self._count = 0
 
-    def send(self, number: int = 1, acceptances: Acceptances | None = None) -> list[Held]:
+    def send(self, number: int = 1, waiter: Waiter | None = None) -> list[Held]:
         """Assign jobs to the worker, and hand them to the dispatcher."""
-        return [self._send(acceptances) for _ in range(number)]
+        return [self._send(waiter) for _ in range(number)]
 
     async def opened(self) -> None:
         """Wait until the path is routable."""
@@ -91,7 +91,7 @@ class Path:
         self.view.heartbeat_number += 1
         self.dispatcher.fenced(self.worker.fence, frozenset(self.worker.held))
 
-    def _send(self, acceptances: Acceptances | None) -> Held:
+    def _send(self, waiter: Waiter | None) -> Held:
         self._count += 1
         job = Job(
             id=f"j{self._count}",
@@ -104,7 +104,6 @@ class Path:
         held = Held(job, "async", float("inf"))
         self.view.reserve(held, self._count)
         self.view.hold(held)
-        waiter = acceptances.expect(self._count) if acceptances else None
         self.dispatcher.send(held, waiter)
         return held
 
@@ -217,14 +216,14 @@ async def test_an_unanswered_batch_is_repeated_under_its_number(
         return path.worker.answer(batch, [Acceptance.ACCEPTED])
 
     path.worker.scripts += [path.worker.take_and_hang, again]
-    acceptances = Acceptances()
-    [held] = path.send(1, acceptances)
+    waiter = Acceptances().expect()
+    [held] = path.send(1, waiter)
     await until(lambda: held.accepted_number is not None, "the repeated answer")
     assert [batch.number for batch in path.worker.batches] == [1, 1]
     assert path.worker.batches[0] == path.worker.batches[1]
     assert (path.view.fence_batch, path.view.breaker.closed) == (0, True)
     assert path.view.free("async") == 3
-    assert acceptances.note(1) == "committed; the worker has not answered yet"
+    assert waiter.note == "committed; the worker has not answered yet"
 
 
 async def test_a_fenced_worker_says_what_it_holds(path: Path, clock: MockClock) -> None:

@@ -12,7 +12,7 @@ from agents.scripted import ScriptedWorker
 from agents.world import Api, all_in, open_api, until
 from hermesd.api.feed import RECONCILE_SECONDS
 from hermesd.core.errors import OutcomeUnknown
-from hermesd.core.job import Job
+from hermesd.core.job import Job, Owner
 from hermesd.core.records import IdempotencyKey, Submission, Waiting
 from hermesd.core.states import State
 
@@ -225,3 +225,66 @@ async def test_cancelled_heads_do_not_hold_up_what_stands_behind_them(
     api.jobs.before.set()
     await until(lambda: bool(worker.held), "the third", 2)
     assert [token.job_id for token in worker.held] == [ids[2]]
+
+
+async def test_what_submits_queued_is_not_read_back(api: Api, clock: MockClock) -> None:
+    """It is known in memory, in the right order."""
+    low = await api.submit(priority=0)
+    await api.submit("chime")
+    await api.submit()
+    worker = await join(api, 2)
+    before = api.jobs.calls
+    assert await api.agents.feeder.run_once() == 2
+    assert api.jobs.calls - before == 1
+    await until(lambda: len(worker.held) == 2, "the dispatch")
+    assert low.job.id not in {token.job_id for token in worker.held}
+
+
+async def test_a_job_behind_the_apis_back_has_its_place(api: Api, clock: MockClock) -> None:
+    """Once it is counted, the line in memory is no longer taken for all that wait."""
+    await api.submit()
+    await plant(api, waiting(1, enqueued_at=9e9))
+    worker = await join(api, 2)
+    api.start()
+    await until(lambda: len(worker.held) == 2, "both jobs", RECONCILE_SECONDS + 10)
+
+
+async def test_what_falls_due_stands_behind_what_waits(api: Api, clock: MockClock) -> None:
+    """And before what is submitted later."""
+    late = waiting(1, state=State.SCHEDULED, owner=Owner.TIMER, run_at=api.clock.utc() + 5)
+    await plant(api, late)
+    first = await api.submit()
+    await trio.sleep(6)
+    await api.agents.timer.run_once()
+    await api.submit()
+    worker = await join(api, 2)
+    before = api.jobs.calls
+    assert await api.agents.feeder.run_once() == 2
+    assert api.jobs.calls - before == 1
+    await until(lambda: len(worker.held) == 2, "the dispatch")
+    assert {token.job_id for token in worker.held} == {first.job.id, late.id}
+
+
+async def test_a_job_that_came_back_goes_first(api: Api, clock: MockClock) -> None:
+    """It has its old place, before all that came after it."""
+    old = await api.submit()
+    worker = await join(api, 1)
+    assert await api.agents.feeder.run_once() == 1
+    await until(lambda: len(worker.held) == 1, "the dispatch")
+    for _ in range(3):
+        await api.submit()
+    await api.agents.reaper.bury(api.view(worker.incarnation), "a test", proven_dead=False)
+    other = await join(api, 1, "w2")
+    assert await api.agents.feeder.run_once() == 1
+    await until(lambda: len(other.held) == 1, "the dispatch")
+    assert [token.job_id for token in other.held] == [old.job.id]
+
+
+async def test_jobs_for_all_slots_go_out_in_few_batches(api: Api, clock: MockClock) -> None:
+    """Worker by worker: in the end all are full, whoever was first."""
+    for _ in range(70):
+        await api.submit()
+    workers = [await join(api, 32, f"w{number}") for number in range(2)]
+    assert await api.agents.feeder.run_once() == 64
+    await until(lambda: all(len(w.held) == 32 for w in workers), "the dispatch")
+    assert [api.view(w.incarnation).batch_number for w in workers] == [1, 1]

@@ -13,7 +13,7 @@ from trio.testing import MockClock
 
 from agents.world import Api, open_api, until
 from hermesd.api import retain
-from hermesd.api.admission import new_job_id
+from hermesd.api.ids import JobIds
 from hermesd.core.job import Job, Token
 from hermesd.core.outcome import Settlement
 from hermesd.core.records import JobFilter, Submission
@@ -37,7 +37,7 @@ async def finished(api: Api, state: State, number: int = 1, job_type: str = "not
 
 def running(at: float, **members: Any) -> Job:
     """A job that was submitted at `at` and runs."""
-    given: dict[str, Any] = {"id": new_job_id(at), "type": "note", "payload": msgspec.Raw(b"{}")}
+    given: dict[str, Any] = {"id": JobIds().new(at), "type": "note", "payload": msgspec.Raw(b"{}")}
     given |= {"state": State.RUNNING, "lease": 1, "incarnation": "gone", "created_at": at}
     return Job(**(given | members))
 

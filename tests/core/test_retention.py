@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hermesd.api.admission import new_job_id
+from hermesd.api.ids import JobIds
 from hermesd.core.records import EndedJob
 from hermesd.core.retention import (
     GRACE_SECONDS,
@@ -151,7 +151,7 @@ def test_a_batch_is_of_one_state_and_bounded_in_size(given_jobs: list[tuple[Stat
 @given(at=st.floats(min_value=0, max_value=4e9))
 def test_the_first_id_sorts_before_those_made_from_then_on(at: float) -> None:
     """And behind those of the millisecond before."""
-    assert first_id(at) < new_job_id(at)
-    assert first_id(at) < new_job_id(at + 1)
+    assert first_id(at) < JobIds().new(at)
+    assert first_id(at) < JobIds().new(at + 1)
     if at >= 0.001:
-        assert new_job_id(at - 0.001) < first_id(at) or int(at * 1000) == int((at - 0.001) * 1000)
+        assert JobIds().new(at - 0.001) < first_id(at) or int(at * 1000) == int((at - 0.001) * 1000)

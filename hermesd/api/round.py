@@ -1,0 +1,101 @@
+"""Jobs placed with workers for one commit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hermesd.api.route import Reservation, Router
+from hermesd.api.state import ApiState
+from hermesd.core.ahead import Line
+from hermesd.core.job import Job
+from hermesd.core.registry import WorkerView
+
+Pair = tuple[str, str]  # queue, type
+
+
+class Round:
+    """Jobs placed with workers for one commit: those of the highest priority, the oldest first.
+
+    `pairs` are the (queue, type) pairs in which jobs wait and a slot is free.
+    """
+
+    def __init__(self, state: ApiState, router: Router, most: int):
+        self.placed: list[tuple[Job, Reservation]] = []
+        self._state = state
+        self._router = router
+        self._most = most
+        self._full: set[Pair] = set()
+        # Where more wait than there are slots, all will be used: so the jobs go out in few batches.
+        self._crowded: dict[Pair, WorkerView | None] = {}
+        pairs = []
+        for queue, job_type in state.tally.pairs():
+            roster = state.registry.roster(job_type, queue)
+            if roster.first() is not None:
+                pairs.append((queue, job_type))
+                waiting = sum(state.tally.priorities(queue, job_type).values())
+                if waiting >= roster.free():
+                    self._crowded[queue, job_type] = None
+        self.pairs = tuple(pairs)
+
+    def place(self) -> bool:
+        """Slots for jobs that are known; True where it stopped for others, which go first."""
+        ahead, tally = self._state.ahead, self._state.tally
+        places: dict[int, list[Pair]] = {}
+        for pair in self.pairs:
+            for priority in tally.priorities(*pair):
+                places.setdefault(priority, []).append(pair)
+        for priority in sorted(places, reverse=True):
+            lines: dict[Pair, Line] = {}
+            for pair in places[priority]:
+                line = ahead.line((*pair, priority))
+                if line is None:
+                    return True
+                lines[pair] = line
+            if self._place_equals(lines):
+                return True
+            if len(self.placed) >= self._most:
+                break
+        return False
+
+    def _place_equals(self, lines: Mapping[Pair, Line]) -> bool:
+        """The same for the lines of one priority: always the oldest of all their jobs."""
+        ahead = self._state.ahead
+        passed: dict[Pair, list[Job]] = {pair: [] for pair in lines}
+        missing = False
+        while len(self.placed) < self._most and not missing:
+            usable = [pair for pair in lines if pair not in self._full]
+            waiting = sorted((_age(lines[pair]), pair) for pair in usable if lines[pair].jobs)
+            missing = any(not lines[pair].jobs and not lines[pair].whole for pair in usable)
+            if missing or not waiting:
+                break
+            until = waiting[1][0] if len(waiting) > 1 else float("inf")
+            self._place_line(waiting[0][1], lines[waiting[0][1]], until, passed[waiting[0][1]])
+        for pair, jobs in passed.items():
+            ahead.put_back(lines[pair], jobs)
+        return missing
+
+    def _place_line(self, pair: Pair, line: Line, until: float, passed: list[Job]) -> None:
+        """The jobs of a line that were queued `until` then, less suspects with nowhere to go."""
+        ahead, place, placed = self._state.ahead, self._router.place, self.placed
+        crowded = pair in self._crowded
+        beside = self._crowded.get(pair)
+        while line.jobs and _age(line) <= until and len(placed) < self._most:
+            job = ahead.take(line)
+            slot = place(job, beside)
+            if slot is not None:
+                placed.append((job, slot))
+                if crowded:
+                    beside = slot.view
+            elif job.suspect:
+                passed.append(job)
+            else:
+                ahead.put_back(line, (job,))
+                self._full.add(pair)
+                break
+        if crowded:
+            self._crowded[pair] = beside
+
+
+def _age(line: Line) -> float:
+    """When the first of a line was queued, in UTC seconds."""
+    return line.jobs[0].enqueued_at or 0.0

@@ -1,0 +1,138 @@
+"""The first of the waiting jobs, in memory, so that most of them need not be read back.
+
+What waits stands in lines, one for each queue, type and priority. Of each line the first jobs are
+known here in their order, or all of them (`whole`): then one that comes is put at the end. Nothing
+depends on it being right: whoever is given out in vain, or is missing here, is found by the store.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Final
+
+from hermesd.core.job import Job, Owner
+
+Place = tuple[str, str, int]  # queue, type, priority
+
+MAX_BYTES: Final = 16 * 1024 * 1024
+JOB_BYTES: Final = 1024  # what a job takes beside its payload, generously
+
+
+class Line:
+    """The first jobs of one line; `whole` where they are all that wait in it."""
+
+    __slots__ = ("jobs", "whole")
+
+    def __init__(self) -> None:
+        self.jobs: deque[Job] = deque()
+        self.whole = True
+
+
+class Ahead:
+    """The lines, of at most `max_bytes` together, and what one reading brings."""
+
+    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
+        self._lines: dict[Place, Line] = {}
+        self._room = max_bytes
+        self._max_bytes = max_bytes
+        self._arrived: list[Job] | None = None  # while the store is being read
+
+    def line(self, place: Place) -> Line | None:
+        """What is known of a line, None for nothing."""
+        return self._lines.get(place)
+
+    def arrived(self, jobs: Sequence[Job], waiting: int) -> None:
+        """Jobs alike have come to the end of their line, in which `waiting` stand with them."""
+        if jobs[0].owner is not Owner.STORE:
+            return
+        if self._arrived is not None:
+            self._arrived += jobs
+            return
+        place = place_of(jobs[0])
+        line = self._lines.get(place)
+        if line is None and waiting == len(jobs):
+            line = self._lines[place] = Line()
+        if line is not None and line.whole:
+            self._append(line, jobs)
+
+    def take(self, line: Line) -> Job:
+        """The first of a line, which is known here no longer."""
+        job = line.jobs.popleft()
+        self._room += _size(job)
+        return job
+
+    def put_back(self, line: Line, jobs: Sequence[Job]) -> None:
+        """They were taken, and keep their places before all that are left."""
+        line.jobs.extendleft(reversed(jobs))
+        self._room -= sum(map(_size, jobs))
+
+    def misjudged(self, job: Job) -> None:
+        """It did not wait any more, or not as it was known here: others may be missing."""
+        line = self._lines.get(place_of(job))
+        if line is not None:
+            line.whole = False
+
+    def clear(self) -> None:
+        """Nothing is known."""
+        self._lines.clear()
+        self._room = self._max_bytes
+
+    def begin_reading(self) -> None:
+        """The store is asked what waits: remember what comes until it has answered."""
+        self._arrived = []
+
+    def give_up_reading(self) -> None:
+        """It did not answer: what came meanwhile is known to the store only."""
+        for job in self._arrived or ():
+            self._forget(place_of(job))
+        self._arrived = None
+
+    def read(self, places: Iterable[Place], jobs: Sequence[Job], *, everything: bool) -> None:
+        """The answer: `jobs` stand first in these lines, in their order over all of them.
+
+        `everything`: there are no others in these lines, but for those that came meanwhile.
+        """
+        arrived, self._arrived = self._arrived or (), None
+        known = {job.id for job in jobs}
+        # An answer that was cut off has all of what is more urgent than its last.
+        cut = -1 if everything else jobs[-1].priority
+        for place in {*places, *map(place_of, jobs)}:
+            self._forget(place)
+            line = self._lines[place] = Line()
+            line.whole = place[2] > cut
+        for job in jobs:
+            self._lines[place_of(job)].jobs.append(job)
+            self._room -= _size(job)
+        for job in arrived:
+            came = self._lines.get(place_of(job))
+            if came is not None and job.id not in known:
+                self._append(came, (job,))
+
+    def doubt(self, waiting: Mapping[Place, int]) -> None:
+        """So many wait in truth: a line that is shorter is not whole."""
+        for place, line in self._lines.items():
+            if len(line.jobs) < waiting.get(place, 0):
+                line.whole = False
+
+    def _append(self, line: Line, jobs: Collection[Job]) -> None:
+        size = sum(map(_size, jobs))
+        if size > self._room:
+            line.whole = False
+        if line.whole:
+            line.jobs.extend(jobs)
+            self._room -= size
+
+    def _forget(self, place: Place) -> None:
+        line = self._lines.pop(place, None)
+        if line is not None:
+            self._room += sum(map(_size, line.jobs))
+
+
+def place_of(job: Job) -> Place:
+    """The line that a waiting job stands in."""
+    return job.queue, job.type, job.priority
+
+
+def _size(job: Job) -> int:
+    return len(job.payload) + JOB_BYTES

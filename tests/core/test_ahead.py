@@ -1,0 +1,160 @@
+"""What is known in memory of the waiting jobs."""
+
+from __future__ import annotations
+
+import msgspec
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from hermesd.core.ahead import JOB_BYTES, Ahead, Line, Place, place_of
+from hermesd.core.job import Job, Owner
+
+LIMIT = 5
+ROOM = 12 * (JOB_BYTES + 1)
+
+
+def queued(number: int, priority: int = 3, **members: object) -> Job:
+    """A waiting job."""
+    job = Job(id=f"j{number:04}", type="t", payload=msgspec.Raw(b"1"), priority=priority)
+    return msgspec.structs.replace(job, **members)
+
+
+class Knowing(RuleBasedStateMachine):
+    """Beside a store: what is known of a line is always its beginning, and all of it if whole."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ahead = Ahead(ROOM)
+        self.store: list[Job] = []  # in the order of their coming
+        self.reading: tuple[list[Place], list[Job]] | None = None
+        self.number = 0
+
+    def places(self) -> list[Place]:
+        """The lines in which jobs wait."""
+        return sorted({place_of(job) for job in self.store})
+
+    def waiting(self, place: Place) -> list[Job]:
+        """A line by the store."""
+        return [job for job in self.store if place_of(job) == place]
+
+    @rule(priority=st.integers(0, 2), jobs=st.integers(1, 3))
+    def comes(self, priority: int, jobs: int) -> None:
+        """A submit."""
+        new = []
+        for _ in range(jobs):
+            self.number += 1
+            new.append(queued(self.number, priority))
+        self.store += new
+        self.ahead.arrived(new, len(self.waiting(place_of(new[0]))))
+
+    @rule(priority=st.integers(0, 2), taken=st.integers(1, 4), back=st.integers(0, 2))
+    @precondition(lambda self: self.reading is None)
+    def goes(self, priority: int, taken: int, back: int) -> None:
+        """The feeder takes some, and puts a few of them back."""
+        line = self.ahead.line(("default", "t", priority))
+        if line is None:
+            return
+        jobs = [self.ahead.take(line) for _ in range(min(taken, len(line.jobs)))]
+        kept = jobs[max(len(jobs) - back, 0) :]
+        self.ahead.put_back(line, kept)
+        self.store = [job for job in self.store if job not in jobs or job in kept]
+
+    @rule()
+    @precondition(lambda self: self.reading is None)
+    def asks(self) -> None:
+        """A reading begins; what it finds is as of some moment until its end."""
+        self.ahead.begin_reading()
+        self.reading = self.places(), []
+
+    @rule()
+    @precondition(lambda self: self.reading is not None and not self.reading[1])
+    def is_read(self) -> None:
+        """This is the moment."""
+        assert self.reading is not None
+        self.reading[1].extend(sorted(self.store, key=lambda job: -job.priority)[:LIMIT])
+
+    @rule(fails=st.booleans())
+    @precondition(lambda self: self.reading is not None)
+    def answers(self, fails: bool) -> None:
+        """The reading ends."""
+        if self.reading is not None and not self.reading[1]:
+            self.is_read()
+        assert self.reading is not None
+        (places, jobs), self.reading = self.reading, None
+        if fails:
+            self.ahead.give_up_reading()
+        else:
+            self.ahead.read(places, jobs, everything=len(jobs) < LIMIT)
+
+    @rule()
+    def forgets(self) -> None:
+        """A job came back to its old place."""
+        if self.reading is None:
+            self.ahead.clear()
+
+    @invariant()
+    @precondition(lambda self: self.reading is None)
+    def a_line_is_a_beginning(self) -> None:
+        """In order, and with the whole one ends with it."""
+        for place in self.places():
+            line = self.ahead.line(place)
+            if line is not None:
+                waiting = self.waiting(place)
+                assert list(line.jobs) == waiting[: len(line.jobs)]
+                if line.whole:
+                    assert len(line.jobs) == len(waiting)
+
+
+TestKnowing = Knowing.TestCase
+TestKnowing.settings = settings(max_examples=200, stateful_step_count=30, deadline=None)
+
+
+def ids(line: Line | None) -> list[str]:
+    """Who stands in a line."""
+    return [job.id for job in line.jobs] if line else []
+
+
+def test_what_is_not_the_stores_is_not_known() -> None:
+    """A job that waits at a broker is not given out from here."""
+    ahead = Ahead()
+    job = queued(1, owner=Owner.AMQP)
+    ahead.arrived([job], 1)
+    assert ahead.line(place_of(job)) is None
+
+
+def test_memory_is_bounded() -> None:
+    """What does not fit is the store's alone, and room is made as jobs leave."""
+    ahead = Ahead(2 * JOB_BYTES + 10)
+    for number in range(1, 4):
+        ahead.arrived([queued(number)], number)
+    line = ahead.line(place_of(queued(1)))
+    assert line is not None
+    assert (ids(line), line.whole) == (["j0001", "j0002"], False)
+    ahead.take(line)
+    ahead.arrived([queued(9, priority=5)], 1)
+    assert ids(ahead.line(place_of(queued(9, priority=5)))) == ["j0009"]
+
+
+def test_a_line_that_is_longer_in_truth_is_not_whole() -> None:
+    """Somebody else queued a job."""
+    ahead = Ahead()
+    job = queued(1)
+    ahead.arrived([job], 1)
+    line = ahead.line(place_of(job))
+    assert line is not None
+    ahead.doubt({place_of(job): 1})
+    assert line.whole
+    ahead.doubt({place_of(job): 2})
+    assert not line.whole
+
+
+def test_a_job_that_was_offered_in_vain_casts_doubt_on_its_line() -> None:
+    """It may have changed, and stand there still."""
+    ahead = Ahead()
+    job = queued(1)
+    ahead.arrived([job], 1)
+    ahead.misjudged(job)
+    line = ahead.line(place_of(job))
+    assert line is not None
+    assert not line.whole
