@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
+from typing import Final, TypeVar
 
 import msgspec
 
 from hermesd.api.catalogue import Catalogue
-from hermesd.config import Config
+from hermesd.api.ids import JobIds
+from hermesd.config import Config, JobsSection
+from hermesd.core.backoff import Backoff
 from hermesd.core.errors import (
     HermesError,
     InvalidBatch,
@@ -24,6 +26,13 @@ from hermesd.core.records import IdempotencyKey
 MAX_KEY_LENGTH = 256
 MAX_BATCH_ERRORS = 100
 MOST_ATTEMPTS = 1000
+# Types that are remembered; a catch-all makes any name a type.
+MOST_TERMS = 1000
+
+
+T = TypeVar("T")
+
+_NOTHING: Final = TypeDefaults()
 
 
 def _empty_payload() -> msgspec.Raw:
@@ -43,27 +52,41 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     idempotency_key: str | None = None
 
 
+class _Terms(msgspec.Struct, frozen=True, kw_only=True):
+    """What a job of one type gets where its request says nothing, by configuration and type."""
+
+    job_type: JobType
+    queue: str
+    priority: int
+    max_attempts: int
+    timeout: float
+    backoff: Backoff
+    crash_limit: int
+
+
 class Admission:
     """Checks requests against catalogue and configuration; nothing here does I/O."""
 
     def __init__(self, config: Config, catalogue: Catalogue):
         self._config = config
         self._catalogue = catalogue
+        self._most_attempts = max(MOST_ATTEMPTS, config.jobs.max_attempts)
+        self._ids = JobIds()
+        self._terms: dict[str, _Terms] = {}
+        self._terms_version = catalogue.version
 
     def jobs(self, requests: Sequence[JobRequest], now: float) -> list[Job]:
-        """The queued jobs that the requests ask for.
+        """The queued jobs that the requests of a batch ask for.
 
-        Raises the error of a lone request itself, InvalidBatch with `errors` by index otherwise.
+        Raises InvalidBatch with `errors` by index, TooLarge where there are too many requests.
         """
         if len(requests) > self._config.api.max_batch_items:
             raise TooLarge(f"a batch has at most {self._config.api.max_batch_items} jobs")
-        if len(requests) == 1:
-            return [self._job(requests[0], now)]
         jobs: list[Job] = []
         errors: list[dict[str, object]] = []
         for index, request in enumerate(requests):
             try:
-                jobs.append(self._job(request, now))
+                jobs.append(self.job(request, now))
             except HermesError as error:
                 errors.append(
                     {"index": index, "type": error.slug, "detail": error.detail, **error.extra}
@@ -77,67 +100,66 @@ class Admission:
             )
         return jobs
 
-    def _job(self, request: JobRequest, now: float) -> Job:
+    def job(self, request: JobRequest, now: float) -> Job:
+        """The queued job that a request asks for; raises what is wrong with it."""
         config = self._config
-        job_type = self._catalogue.find(check_type_name(request.type))
+        terms = self._terms_of(request.type)
         if len(request.payload) > config.api.max_payload_bytes:
             raise TooLarge(
                 f"the payload has {len(request.payload)} bytes, "
                 f"at most {config.api.max_payload_bytes} are allowed"
             )
-        self._catalogue.validate(job_type, request.payload)
-        defaults = config.jobs.types.get(request.type, TypeDefaults())
-        queue = request.queue or defaults.queue or job_type.defaults.queue or DEFAULT_QUEUE
+        self._catalogue.validate(terms.job_type, request.payload)
+        queue = request.queue or terms.queue
         if queue not in config.queues:
             known = sorted(config.queues)
             raise UnknownQueue(
                 f"queue {queue[:80]!r} is not declared; declared are {', '.join(known)}",
                 known=known,
             )
+        asked = request.priority
         return Job(
-            id=new_job_id(now),
+            id=self._ids.new(now),
             type=request.type,
             payload=request.payload.copy(),
             queue=queue,
-            priority=self._priority(request, defaults, job_type),
-            max_attempts=self._max_attempts(request, defaults, job_type),
-            timeout=self._timeout(request, defaults, job_type),
-            backoff=defaults.backoff or job_type.defaults.backoff or config.jobs.backoff,
+            priority=terms.priority if asked is None else priority_of(asked),
+            max_attempts=self._max_attempts(request.max_attempts, terms),
+            timeout=self._timeout(request.timeout, terms),
+            backoff=terms.backoff,
             labels=self._labels(request.labels),
-            crash_limit=(
-                defaults.crash_limit or job_type.defaults.crash_limit or config.jobs.crash_limit
-            ),
+            crash_limit=terms.crash_limit,
             created_at=now,
             updated_at=now,
             enqueued_at=now,
         )
 
-    def _priority(self, request: JobRequest, mine: TypeDefaults, job_type: JobType) -> int:
-        for value in (request.priority, mine.priority, job_type.defaults.priority):
-            if value is not None:
-                return priority_of(value)
-        return DEFAULT_PRIORITY
+    def _terms_of(self, name: str) -> _Terms:
+        """Those of a type called so; raises UnknownType, InvalidValue where it cannot be one."""
+        if self._terms_version != self._catalogue.version or len(self._terms) >= MOST_TERMS:
+            self._terms.clear()
+            self._terms_version = self._catalogue.version
+        terms = self._terms.get(name)
+        if terms is None:
+            job_type = self._catalogue.find(check_type_name(name))
+            jobs = self._config.jobs
+            terms = self._terms[name] = _terms(job_type, jobs.types.get(name), jobs)
+        return terms
 
-    def _max_attempts(self, request: JobRequest, mine: TypeDefaults, job_type: JobType) -> int:
-        for value in (request.max_attempts, mine.max_attempts, job_type.defaults.max_attempts):
-            if value is not None:
-                if not 1 <= value <= MOST_ATTEMPTS:
-                    raise InvalidValue(
-                        f"max_attempts must be from 1 to {MOST_ATTEMPTS}, got {value}"
-                    )
-                return value
-        return self._config.jobs.max_attempts
+    def _max_attempts(self, asked: int | None, terms: _Terms) -> int:
+        value = terms.max_attempts if asked is None else asked
+        if not 1 <= value <= self._most_attempts:
+            raise InvalidValue(f"max_attempts must be from 1 to {self._most_attempts}, got {value}")
+        return value
 
-    def _timeout(self, request: JobRequest, mine: TypeDefaults, job_type: JobType) -> float:
+    def _timeout(self, asked: float | None, terms: _Terms) -> float:
         most = self._config.jobs.max_timeout_seconds
-        for value in (request.timeout, mine.timeout, job_type.defaults.timeout):
-            if value is not None:
-                if not 0 < value <= most:
-                    raise InvalidValue(
-                        f"timeout must be above 0 and at most {most:g} seconds, got {value:g}"
-                    )
-                return value
-        return self._config.jobs.timeout_seconds
+        value = terms.timeout if asked is None else asked
+        if not 0 < value <= most:
+            raise InvalidValue(
+                f"timeout must be above 0 and at most {most:g} seconds, got {value:g}"
+            )
+        return value
 
     def _labels(self, labels: dict[str, str]) -> dict[str, str]:
         limits = self._config.jobs
@@ -169,11 +191,21 @@ class Admission:
         )
 
 
-def new_job_id(now: float) -> str:
-    """A UUIDv7 (RFC 9562 5.7) as text: the millisecond first, so that inserts are local."""
-    millis = int(now * 1000)
-    random = int.from_bytes(os.urandom(10), "big")
-    value = (millis & (1 << 48) - 1) << 80 | 0x7 << 76 | (random >> 68 & 0xFFF) << 64
-    value |= 0b10 << 62 | random & (1 << 62) - 1
-    text = f"{value:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+def _terms(job_type: JobType, configured: TypeDefaults | None, jobs: JobsSection) -> _Terms:
+    """The operator's word on the type comes first, then the type's own, then the general one."""
+    mine, own = configured or _NOTHING, job_type.defaults
+    return _Terms(
+        job_type=job_type,
+        queue=mine.queue or own.queue or DEFAULT_QUEUE,
+        priority=_first(mine.priority, own.priority, DEFAULT_PRIORITY),
+        max_attempts=_first(mine.max_attempts, own.max_attempts, jobs.max_attempts),
+        timeout=_first(mine.timeout, own.timeout, jobs.timeout_seconds),
+        backoff=mine.backoff or own.backoff or jobs.backoff,
+        crash_limit=mine.crash_limit or own.crash_limit or jobs.crash_limit,
+    )
+
+
+def _first(mine: T | None, own: T | None, general: T) -> T:
+    if mine is not None:
+        return mine
+    return general if own is None else own

@@ -212,9 +212,11 @@ def _too_deep() -> MalformedJson:
 def _nested_too_deep(payload: bytes | msgspec.Raw, value: Any) -> bool:
     """Whether `value`, read from `payload`, nests past MAX_NESTING.
 
-    Few payloads have that many brackets at all, so most cost two counts; the others are walked
-    level by level.
+    Few payloads have that many brackets at all, so most cost two counts, and small ones nothing;
+    the others are walked level by level.
     """
+    if len(payload) <= MAX_NESTING:
+        return False
     text = bytes(payload)
     if text.count(b"[") + text.count(b"{") <= MAX_NESTING:
         return False

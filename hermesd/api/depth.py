@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from hermesd.config import Config
 from hermesd.core.errors import QueueFull
-from hermesd.core.job import Job
 from hermesd.core.tally import Tally
 
 RETRY_AFTER_SECONDS = 2.0
@@ -22,27 +21,26 @@ class Depth:
         self._coming: Counter[str] = Counter()
         self._coming_total = 0
 
-    def take(self, jobs: Sequence[Job]) -> None:
-        """Count jobs that are about to wait; raises QueueFull where they would pass a limit."""
+    def take(self, jobs: Mapping[str, int]) -> None:
+        """Count jobs by queue that are about to wait; raises QueueFull where they pass a limit."""
         if not jobs:
             return
+        total = sum(jobs.values())
         most = self._config.api.max_waiting_jobs
-        if self._tally.waiting_total + self._coming_total + len(jobs) > most:
-            self._refuse("all queues together", most, len(jobs))
-        added = Counter(job.queue for job in jobs)
-        for queue, number in added.items():
+        if self._tally.waiting_total + self._coming_total + total > most:
+            self._refuse("all queues together", most, total)
+        for queue, number in jobs.items():
             most = self._config.queues[queue].max_waiting
             if most and self._tally.waiting_in(queue) + self._coming[queue] + number > most:
                 self._refuse(f"queue {queue}", most, number)
-        self._coming += added
-        self._coming_total += len(jobs)
+        self._coming.update(jobs)
+        self._coming_total += total
 
-    def settle(self, jobs: Sequence[Job]) -> None:
+    def settle(self, jobs: Mapping[str, int]) -> None:
         """They are in the tally now, or are not going to be."""
-        if not jobs:
-            return
-        self._coming -= Counter(job.queue for job in jobs)
-        self._coming_total -= len(jobs)
+        if jobs:
+            self._coming.subtract(jobs)
+            self._coming_total -= sum(jobs.values())
 
     def _refuse(self, where: str, most: int, added: int) -> None:
         raise QueueFull(

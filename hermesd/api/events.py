@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from itertools import islice
 from typing import Final, NamedTuple
 
 import trio
@@ -21,6 +22,10 @@ from hermesd.ports import Clock
 
 # What a stream may be behind before it counts as lagged (about 1.5 MB in all).
 BACKLOG: Final = 4096
+
+# Time, kind, job id and type, worker, message, run, attempt: made into an EventRecord for those who
+# read it, since most are never read. Not the job itself, which would keep its payload in memory.
+_Noted = tuple[float, EventKind, str, str, str | None, str, int, int]
 
 
 class Numbered(NamedTuple):
@@ -52,7 +57,7 @@ class EventRing:
         # Microseconds of the start: no number of an earlier life of this api can be above it.
         self._last_seq = int(clock.utc() * 1_000_000)
         self._first_seq = self._last_seq + 1
-        self._backlog: deque[EventRecord] = deque(maxlen=max(size, BACKLOG))
+        self._backlog: deque[_Noted] = deque(maxlen=max(size, BACKLOG))
         self._totals: Counter[str] = Counter()
         self._news = trio.Event()
         self._awaited = False
@@ -70,29 +75,22 @@ class EventRing:
         message: str = "",
     ) -> None:
         """Tell of something, of `job` or of the job that id and type name."""
+        now = self._clock.utc()
         if job is None:
-            event = EventRecord(
-                time=self._clock.utc(),
-                job_id=job_id,
-                job_type=job_type,
-                kind=kind,
-                worker_id=worker_id,
-                message=message,
-            )
+            self._backlog.append((now, kind, job_id, job_type, worker_id, message, 1, 0))
         else:
-            event = EventRecord(
-                time=self._clock.utc(),
-                job_id=job.id,
-                job_type=job.type,
-                kind=kind,
-                worker_id=worker_id or job.worker_id,
-                message=message,
-                run=job.run,
-                attempt=job.attempts,
-            )
-        self._last_seq += 1
-        self._backlog.append(event)
-        self._totals[kind] += 1
+            self._backlog.append(_noted(now, kind, job, worker_id, message))
+        self._published(kind, 1)
+
+    def publish_all(self, kind: EventKind, jobs: Sequence[Job], message: str = "") -> None:
+        """Tell the same of each of several jobs."""
+        now = self._clock.utc()
+        self._backlog.extend([_noted(now, kind, job, None, message) for job in jobs])
+        self._published(kind, len(jobs))
+
+    def _published(self, kind: EventKind, number: int) -> None:
+        self._last_seq += number
+        self._totals[kind] += number
         if self._awaited:
             self._wake()
 
@@ -105,13 +103,12 @@ class EventRing:
         self, limit: int, kind: str | None = None, job_id: str | None = None
     ) -> Sequence[EventRecord]:
         """Up to `limit` of the last `size` events, newest first."""
-        found: list[EventRecord] = []
-        for place, event in enumerate(reversed(self._backlog)):
-            if place >= self._size or len(found) >= limit:
-                break
-            if (kind is None or event.kind == kind) and (job_id is None or event.job_id == job_id):
-                found.append(event)
-        return found
+        fitting = (
+            _record(noted)
+            for noted in islice(reversed(self._backlog), self._size)
+            if (kind is None or noted[1] == kind) and (job_id is None or noted[2] == job_id)
+        )
+        return list(islice(fitting, limit))
 
     def totals(self) -> Mapping[str, int]:
         """How many events of each kind there were since the start."""
@@ -152,8 +149,8 @@ class EventRing:
         behind = self._last_seq - seq
         if behind > len(self._backlog):
             raise Lagged
-        start = len(self._backlog) - behind
-        return [Numbered(seq + 1 + place, self._backlog[start + place]) for place in range(behind)]
+        news = islice(self._backlog, len(self._backlog) - behind, None)
+        return [Numbered(number, _record(noted)) for number, noted in enumerate(news, seq + 1)]
 
     def _wake(self) -> None:
         self._awaited = False
@@ -179,3 +176,22 @@ class Subscription:
         while True:
             for numbered in await self.batch():
                 yield numbered
+
+
+def _noted(now: float, kind: EventKind, job: Job, worker_id: str | None, message: str) -> _Noted:
+    worker_id = worker_id or job.worker_id
+    return (now, kind, job.id, job.type, worker_id, message, job.run, job.attempts)
+
+
+def _record(noted: _Noted) -> EventRecord:
+    time, kind, job_id, job_type, worker_id, message, run, attempt = noted
+    return EventRecord(
+        time=time,
+        job_id=job_id,
+        job_type=job_type,
+        kind=kind,
+        worker_id=worker_id,
+        message=message,
+        run=run,
+        attempt=attempt,
+    )

@@ -5,7 +5,8 @@ The store is the truth; this only saves asking it. Called after the commit, neve
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Final
 
 import msgspec
 import trio
@@ -18,13 +19,17 @@ from hermesd.core.outcome import Settlement
 from hermesd.core.states import Move, State, after
 from hermesd.signal import Signal
 
-_KINDS = {
-    Move.SUCCEED: EventKind.SUCCEEDED,
-    Move.FAIL: EventKind.FAILED,
-    Move.RETRY: EventKind.RETRY,
-    Move.SNOOZE: EventKind.SNOOZED,
-    Move.RELEASE: EventKind.RELEASED,
-    Move.CANCEL: EventKind.CANCELLED,
+# What a settled job is then, and the event that tells of it.
+_SETTLED: Final = {
+    move: (after(State.RUNNING, move), kind)
+    for move, kind in (
+        (Move.SUCCEED, EventKind.SUCCEEDED),
+        (Move.FAIL, EventKind.FAILED),
+        (Move.RETRY, EventKind.RETRY),
+        (Move.SNOOZE, EventKind.SNOOZED),
+        (Move.RELEASE, EventKind.RELEASED),
+        (Move.CANCEL, EventKind.CANCELLED),
+    )
 }
 
 
@@ -38,17 +43,20 @@ class Ledger:
         self._waiters: dict[str, trio.Event] = {}
         self._ends = Ends()
 
-    def inserted(self, job: Job, *, note: str = "") -> None:
-        """A submit is committed, routed as the job's state says."""
-        self._state.tally.entered(job)
-        if job.state is State.RUNNING:
-            self._state.metrics.started(job)
-            self._state.ring.publish(EventKind.DIRECT, job=job)
-        elif job.state is State.QUEUED:
-            self._state.ring.publish(EventKind.QUEUED, job=job, message=note)
+    def inserted(self, jobs: Sequence[Job], *, note: str = "") -> None:
+        """Jobs of one submit are committed, alike in type, queue, priority, and state as routed."""
+        state, alike = self._state, jobs[0]
+        state.tally.entered(alike, len(jobs))
+        if alike.state is State.RUNNING:
+            state.metrics.started(alike, len(jobs))
+            state.ring.publish_all(EventKind.DIRECT, jobs)
+        elif alike.state is State.QUEUED:
+            waiting = state.tally.priorities(alike.queue, alike.type)[alike.priority]
+            state.ahead.arrived(jobs, waiting)
+            state.ring.publish_all(EventKind.QUEUED, jobs, note)
             self._work.set()
         else:
-            self._state.ring.publish(EventKind.SUBMITTED, job=job)
+            state.ring.publish_all(EventKind.SUBMITTED, jobs)
             self._due.set()
 
     def assigned(self, before: Job, now: Job) -> None:
@@ -60,28 +68,26 @@ class Ledger:
 
     def settled(self, job: Job, settlement: Settlement) -> None:
         """A running job was settled."""
-        target = after(State.RUNNING, settlement.move)
-        self._state.metrics.settled(job, settlement)
+        state = self._state
+        target, kind = _SETTLED[settlement.move]
+        state.metrics.settled(job, settlement)
         if target is State.QUEUED:
-            self._state.tally.left(job)
-            self._state.tally.entered(msgspec.structs.replace(job, state=State.QUEUED))
-            self._state.tally.returned += 1
+            state.tally.left(job)
+            state.tally.entered(msgspec.structs.replace(job, state=State.QUEUED))
+            state.tally.returned += 1
             self._work.set()
         else:
-            self._state.tally.moved(State.RUNNING, target)
-        if target is State.SCHEDULED:
-            self._due.set()
-        if target.terminal:
-            if self._ends.again(job):
-                self._state.metrics.breach("double-outcome")
-                self._state.log.error("invariant broken", invariant="double-outcome", job_id=job.id)
-            self._ended(job.id)
-        error = settlement.error
-        kind = _KINDS[settlement.move]
-        if error is not None and error.kind == "quarantined":
-            kind = EventKind.QUARANTINED
-        message = f"{error.kind}: {error.message}" if error else ""
-        self._state.ring.publish(kind, job=job, message=message)
+            state.tally.moved(State.RUNNING, target)
+            if target is State.SCHEDULED:
+                self._due.set()
+            else:
+                self._ran(job)
+        message = ""
+        if (error := settlement.error) is not None:
+            message = f"{error.kind}: {error.message}"
+            if error.kind == "quarantined":
+                kind = EventKind.QUARANTINED
+        state.ring.publish(kind, job=job, message=message)
 
     def queued(self, jobs: Iterable[Job], source: State, kind: EventKind) -> None:
         """Jobs came (back) to the queue: due, requeued by an operator, or left by a lost worker."""
@@ -94,6 +100,9 @@ class Ledger:
                 self._ended(job.id)
                 self._state.ring.publish(EventKind.CANCELLED, job=job)
             else:
+                if source is not State.RUNNING:  # which gives a job its old place again
+                    waiting = self._state.tally.priorities(job.queue, job.type)[job.priority]
+                    self._state.ahead.arrived((job,), waiting)
                 self._state.ring.publish(kind, job=job)
         self._work.set()
 
@@ -121,6 +130,13 @@ class Ledger:
         finally:
             if event.statistics().tasks_waiting == 0 and self._waiters.get(job_id) is event:
                 del self._waiters[job_id]
+
+    def _ran(self, job: Job) -> None:
+        """A run of the job has ended in a worker, which must not have happened before."""
+        if self._ends.again(job):
+            self._state.metrics.breach("double-outcome")
+            self._state.log.error("invariant broken", invariant="double-outcome", job_id=job.id)
+        self._ended(job.id)
 
     def _ended(self, job_id: str) -> None:
         event = self._waiters.pop(job_id, None)

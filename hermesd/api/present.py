@@ -44,6 +44,7 @@ def _time(seconds: float | None) -> str | None:
 
 def job_view(job: Job) -> JobView:
     """A job as clients see it."""
+    created = rfc3339(job.created_at)
     return JobView(
         id=job.id,
         type=job.type,
@@ -60,8 +61,8 @@ def job_view(job: Job) -> JobView:
         worker_id=job.worker_id,
         cancel_requested=job.cancel_requested,
         crash_count=job.crash_count,
-        created_at=rfc3339(job.created_at),
-        updated_at=rfc3339(job.updated_at),
+        created_at=created,
+        updated_at=created if job.updated_at == job.created_at else rfc3339(job.updated_at),
         run_at=_time(job.run_at),
         started_at=_time(job.started_at),
         finished_at=_time(job.finished_at),
@@ -89,22 +90,27 @@ def submit_view(answer: SubmitAnswer) -> SubmitView:
 
 def batch_view(answers: Sequence[SubmitAnswer]) -> BatchView:
     """The answer on a batch."""
-    fresh = [answer.routed for answer in answers if not answer.repeated]
+    repeated = direct = 0
+    items = []
+    for answer in answers:
+        if answer.repeated:
+            repeated += 1
+        elif answer.routed == "direct":
+            direct += 1
+        item = BatchItemView(
+            id=answer.job.id,
+            routed=answer.routed,
+            worker_id=answer.worker_id or UNSET,
+            note=answer.note or UNSET,
+            repeated=answer.repeated or UNSET,
+        )
+        items.append(item)
     return BatchView(
         count=len(answers),
-        direct=fresh.count("direct"),
-        queued=fresh.count("queue"),
-        repeated=len(answers) - len(fresh),
-        jobs=[
-            BatchItemView(
-                id=answer.job.id,
-                routed=answer.routed,
-                worker_id=answer.worker_id or UNSET,
-                note=answer.note or UNSET,
-                repeated=answer.repeated or UNSET,
-            )
-            for answer in answers
-        ],
+        direct=direct,
+        queued=len(answers) - repeated - direct,
+        repeated=repeated,
+        jobs=items,
     )
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import msgspec
 import trio
 
-from hermesd.api.acceptance import Acceptances, Patience
+from hermesd.api.acceptance import Acceptances, Patience, Waiter
 from hermesd.api.admission import Admission, JobRequest
 from hermesd.api.depth import Depth
 from hermesd.api.ledger import Ledger
@@ -33,6 +34,23 @@ class SubmitAnswer(msgspec.Struct, frozen=True, kw_only=True):
     worker_id: str | None = None
     note: str | None = None
     repeated: bool = False
+
+
+# What a job competes for a slot by: its type, queue and priority.
+_Kin = tuple[str, str, int]
+
+
+class _Batch:
+    """The jobs of one submit as they are routed; an index means the same job in every member.
+
+    `waiting` counts those without a slot by queue, `notes` says why those of a kin wait.
+    """
+
+    def __init__(self) -> None:
+        self.jobs: list[Job] = []
+        self.slots: list[Reservation | None] = []
+        self.waiting: Counter[str] = Counter()
+        self.notes: dict[_Kin, str] = {}
 
 
 class Submitter:
@@ -66,101 +84,154 @@ class Submitter:
         """
         if self._pending >= self._state.config.api.max_pending_submits:
             raise QueueFull("too many submits wait for their commit", retry_after_seconds=1)
-        now = self._state.clock.utc()
-        jobs = self._admission.jobs(requests, now)
-        keys = tuple(self._admission.key(r, principal, now) for r in requests)
         self._pending += 1
         try:
-            # The commit and the hand-over to the dispatcher belong together, whatever becomes of
-            # the client's connection meanwhile; the store bounds the wait, then our patience.
-            with trio.CancelScope(shield=True):
-                submitted, notes, wait = await self._commit(jobs, keys, now)
-                if wait is not None:
-                    self._patience.begin(wait)
-                    await wait.all_in()
+            if len(requests) == 1:
+                return (await self._submit_one(requests[0], principal),)
+            return await self._submit_batch(requests, principal)
         finally:
             self._pending -= 1
-        return [self._answer(s, notes[i], wait, i) for i, s in enumerate(submitted)]
 
-    async def _commit(
-        self, jobs: Sequence[Job], keys: tuple[IdempotencyKey | None, ...], now: float
-    ) -> tuple[Sequence[Submitted], list[str], Acceptances | None]:
-        slots = [self._router.place_new(job) for job in jobs]
-        waiting = [job for job, slot in zip(jobs, slots, strict=True) if slot is None]
-        notes = self._notes(jobs, slots)
-        routed = tuple(
-            self._router.as_running(job, slot.view, now) if slot else job
-            for job, slot in zip(jobs, slots, strict=True)
-        )
+    async def _submit_one(self, request: JobRequest, principal: str) -> SubmitAnswer:
+        now = self._state.clock.utc()
+        job = self._admission.job(request, now)
+        key = self._admission.key(request, principal, now)
+        slot = self._router.place_new(job)
+        if slot is None:
+            note = self._router.explain(job)
+            [entry] = await self._store((job,), (key,), (), {job.queue: 1})
+            if entry.repeated:
+                return _repeated(entry.job)
+            self._ledger.inserted((entry.job,), note=note)
+            return SubmitAnswer(job=entry.job, routed="queue", note=note)
+        job = self._router.as_running(job, slot.view, now)
+        [entry] = await self._store((job,), (key,), (slot,), {})
+        if entry.repeated:
+            slot.cancel()
+            return _repeated(entry.job)
+        self._ledger.inserted((entry.job,))
+        wait = Acceptances()
+        waiter = self._send(entry.job, slot, wait)
+        await self._patience.wait(wait)
+        return _routed(entry.job, waiter)
+
+    async def _submit_batch(
+        self, requests: Sequence[JobRequest], principal: str
+    ) -> Sequence[SubmitAnswer]:
+        now = self._state.clock.utc()
+        admitted = self._admission.jobs(requests, now)
+        keys = [self._admission.key(request, principal, now) for request in requests]
+        batch = self._route(admitted, now)
+        submitted = await self._store(batch.jobs, keys, batch.slots, batch.waiting)
+        wait = Acceptances()
+        waiters = self._hand_over(submitted, batch, wait)
+        if waiters:
+            await self._patience.wait(wait)
+        answers = []
+        for index, entry in enumerate(submitted):
+            job = entry.job
+            if entry.repeated:
+                answers.append(_repeated(job))
+            elif index in waiters:
+                answers.append(_routed(job, waiters[index]))
+            else:
+                note = batch.notes[job.type, job.queue, job.priority]
+                answers.append(SubmitAnswer(job=job, routed="queue", note=note))
+        return answers
+
+    def _route(self, jobs: Sequence[Job], now: float) -> _Batch:
+        """Slots for as many as possible; once one of a kin has to wait, all that follow do too."""
+        batch = _Batch()
+        for job in jobs:
+            kin = (job.type, job.queue, job.priority)
+            slot = None if kin in batch.notes else self._router.place_new(job)
+            if slot is not None:
+                batch.jobs.append(self._router.as_running(job, slot.view, now))
+            else:
+                if kin not in batch.notes:
+                    batch.notes[kin] = self._router.explain(job)
+                batch.jobs.append(job)
+                batch.waiting[job.queue] += 1
+            batch.slots.append(slot)
+        return batch
+
+    async def _store(
+        self,
+        jobs: Sequence[Job],
+        keys: Sequence[IdempotencyKey | None],
+        slots: Sequence[Reservation | None],
+        waiting: Mapping[str, int],
+    ) -> Sequence[Submitted]:
+        """Commit the jobs; `slots` are given back where that fails.
+
+        The commit and the hand-over to the dispatcher belong together, whatever becomes of the
+        client's connection meanwhile: no cancellation comes through here, and none may be let in
+        before the hand-over. The store bounds the wait.
+        """
         try:
             self._depth.take(waiting)
         except BaseException:
             _cancel(slots)
             raise
+        submission = Submission(jobs=tuple(jobs), keys=tuple(keys))
         try:
-            submitted = await self._state.jobs.insert(Submission(jobs=routed, keys=keys))
+            with trio.CancelScope(shield=True):
+                submitted = await self._state.jobs.insert(submission)
         except BaseException as error:
             if isinstance(error, OutcomeUnknown):
-                self._lines.adopt_later([job.id for job in routed])
+                self._lines.adopt_later([job.id for job in jobs])
             _cancel(slots)
             raise
         finally:
             self._depth.settle(waiting)
-        return submitted, notes, self._hand_over(submitted, slots, notes)
-
-    def _notes(self, jobs: Sequence[Job], slots: Sequence[Reservation | None]) -> list[str]:
-        """Why each job waits; said once for all that wait alike, as a batch's mostly do."""
-        known: dict[tuple[str, str, int], str] = {}
-        notes = []
-        for job, slot in zip(jobs, slots, strict=True):
-            alike = (job.type, job.queue, job.priority)
-            if slot is None and alike not in known:
-                known[alike] = self._router.explain(job)
-            notes.append("" if slot else known[alike])
-        return notes
+        return submitted
 
     def _hand_over(
-        self,
-        submitted: Sequence[Submitted],
-        slots: Sequence[Reservation | None],
-        notes: Sequence[str],
-    ) -> Acceptances | None:
-        """Tell the ledger and the dispatchers what is committed; whose words to wait for."""
-        wait = Acceptances()
-        for index, (entry, slot) in enumerate(zip(submitted, slots, strict=True)):
+        self, submitted: Sequence[Submitted], batch: _Batch, wait: Acceptances
+    ) -> dict[int, Waiter]:
+        """Tell the ledger and the dispatchers what is committed; who is waited for, by index."""
+        fresh: dict[tuple[_Kin, bool], list[Job]] = {}
+        direct: list[int] = []
+        for index, (entry, slot) in enumerate(zip(submitted, batch.slots, strict=True)):
+            job = entry.job
             if entry.repeated:
-                if slot:
+                if slot is not None:
                     slot.cancel()
                 continue
-            self._ledger.inserted(entry.job, note=notes[index])
-            if slot:
-                held = self._router.commit(slot, entry.job)
-                self._lines.send(slot.view, held, wait.expect(index))
-        return wait if wait.expected else None
+            alike = ((job.type, job.queue, job.priority), slot is not None)
+            fresh.setdefault(alike, []).append(job)
+            if slot is not None:
+                direct.append(index)
+        for (kin, routed), jobs in fresh.items():
+            self._ledger.inserted(jobs, note="" if routed else batch.notes[kin])
+        return {
+            index: self._send(submitted[index].job, slot, wait)
+            for index in direct
+            if (slot := batch.slots[index])
+        }
 
-    def _answer(
-        self, entry: Submitted, note: str, wait: Acceptances | None, index: int
-    ) -> SubmitAnswer:
-        job = entry.job
-        if entry.repeated:
-            routed: Literal["direct", "queue"] = "direct" if job.worker_id else "queue"
-            return SubmitAnswer(
-                job=job,
-                routed=routed,
-                worker_id=job.worker_id,
-                note=None if job.worker_id else "the first job of this idempotency key",
-                repeated=True,
-            )
-        if wait is None or not wait.expects(index):
-            return SubmitAnswer(job=job, routed="queue", note=note)
-        worker_id = wait.accepted_by(index)
-        if worker_id is None:
-            reason = wait.note(index) or "committed; the worker has not answered yet"
-            return SubmitAnswer(job=job, routed="queue", note=reason)
-        return SubmitAnswer(job=job, routed="direct", worker_id=worker_id)
+    def _send(self, job: Job, slot: Reservation, wait: Acceptances) -> Waiter:
+        waiter = wait.expect()
+        self._lines.send(slot.view, self._router.commit(slot, job), waiter)
+        return waiter
 
 
-def _cancel(reservations: Sequence[Reservation | None]) -> None:
-    for slot in reservations:
-        if slot:
+def _routed(job: Job, waiter: Waiter) -> SubmitAnswer:
+    """The answer on a job that was sent to a worker."""
+    if waiter.worker_id is None:
+        return SubmitAnswer(job=job, routed="queue", note=waiter.note)
+    return SubmitAnswer(job=job, routed="direct", worker_id=waiter.worker_id)
+
+
+def _repeated(job: Job) -> SubmitAnswer:
+    """The answer on the first job of an idempotency key."""
+    if job.worker_id:
+        return SubmitAnswer(job=job, routed="direct", worker_id=job.worker_id, repeated=True)
+    note = "the first job of this idempotency key"
+    return SubmitAnswer(job=job, routed="queue", note=note, repeated=True)
+
+
+def _cancel(slots: Sequence[Reservation | None]) -> None:
+    for slot in slots:
+        if slot is not None:
             slot.cancel()

@@ -1,7 +1,6 @@
 """The Prometheus metrics of an api and of a worker, each over a registry of its own.
 
-Everything that a job passes through costs one cached child and one increment. Job types become
-labels up to MAX_TYPE_LABELS, later ones count as `other`.
+Job types become labels up to MAX_TYPE_LABELS, later ones count as `other`.
 """
 
 from __future__ import annotations
@@ -9,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, Protocol
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from hermesd.core.job import Job
 from hermesd.core.outcome import Settlement
 from hermesd.core.records import Counts
-from hermesd.observe.instruments import Children, RoleMetrics
+from hermesd.observe.instruments import Counter, Histogram, RoleMetrics
 from hermesd.ports import FleetView
 
 INVARIANTS: Final = (
@@ -45,62 +44,58 @@ class ApiMetrics(RoleMetrics):
         super().__init__("hermesd", registry, process_collectors)
         self.accepted = 0
         counter, histogram = self._counter, self._histogram
-        self._submits = Children(counter("submits", "Jobs accepted.", ("type", "queue", "result")))
-        self._refusals = Children(
-            counter("submit_refusals", "Submits not accepted, by problem.", ("reason",))
+        self._submits = counter("submits", "Jobs accepted.", ("type", "queue", "result"))
+        self._refusals = counter(
+            "submit_refusals", "Submits not accepted, by problem.", ("reason",)
         )
         self._submit_seconds = histogram(
             "submit_seconds", "From a whole submit to its answer.", _LATENCIES
         )
-        self._started = Children(
-            counter("jobs_started", "Attempts given to a worker.", ("type", "rung"))
+        self._started = counter("jobs_started", "Attempts given to a worker.", ("type", "rung"))
+        self._settled = counter(
+            "jobs_settled", "Recorded outcomes, retries included.", ("type", "outcome")
         )
-        self._settled = Children(
-            counter("jobs_settled", "Recorded outcomes, retries included.", ("type", "outcome"))
-        )
-        self._durations = Children(
-            histogram("job_duration_seconds", "Time in a handler.", _DURATIONS, ("type",))
+        self._durations = histogram(
+            "job_duration_seconds", "Time in a handler.", _DURATIONS, ("type",)
         )
         self._dispatch_seconds = histogram(
             "dispatch_seconds", "From a dispatch POST to its answer.", _LATENCIES
         )
         self._dispatch_jobs = histogram("dispatch_batch_jobs", "Jobs in a dispatch POST.", _SIZES)
-        self._dropped = Children(
-            counter("outcomes_dropped", "Outcomes not recorded, by verdict.", ("verdict",))
+        self._dropped = counter(
+            "outcomes_dropped", "Outcomes not recorded, by verdict.", ("verdict",)
         )
-        self._pruned = Children(
-            counter("jobs_pruned", "Finished jobs deleted by retention.", ("state",))
-        )
-        self._breaches = Children(
-            counter("invariant_breaches", "Must stay 0: a defect of hermesd.", ("invariant",))
+        self._pruned = counter("jobs_pruned", "Finished jobs deleted by retention.", ("state",))
+        self._breaches = counter(
+            "invariant_breaches", "Must stay 0: a defect of hermesd.", ("invariant",)
         )
         for invariant in INVARIANTS:
-            self._breaches.of(invariant)
+            self._breaches.add((invariant,), 0)
 
-    def submitted(self, job_type: str, queue: str, result: str) -> None:
-        """A job is committed; `result` is direct, queue or repeated."""
+    def submitted(self, job_type: str, queue: str, result: str, jobs: int = 1) -> None:
+        """So many jobs are committed; `result` is direct, queue or repeated."""
         if result != "repeated":
-            self.accepted += 1
-        self._submits.of(self._types.of(job_type), queue, result).inc()
+            self.accepted += jobs
+        self._submits.add((self._types.of(job_type), queue, result), jobs)
 
     def refused(self, reason: str) -> None:
         """A submit was not accepted; `reason` is the problem's slug."""
-        self._refusals.of(reason).inc()
+        self._refusals.add((reason,))
 
     def submit_answered(self, seconds: float) -> None:
         """A submit, alone or a batch, took so long until its answer."""
         self._submit_seconds.observe(seconds)
 
-    def started(self, job: Job) -> None:
-        """An attempt was given to a worker."""
-        self._started.of(self._types.of(job.type), job.rung or "").inc()
+    def started(self, job: Job, jobs: int = 1) -> None:
+        """An attempt was given to a worker, of `job` and of others of its type on its rung."""
+        self._started.add((self._types.of(job.type), job.rung or ""), jobs)
 
     def settled(self, job: Job, settlement: Settlement) -> None:
         """An outcome is recorded."""
         label = self._types.of(job.type)
-        self._settled.of(label, settlement.move).inc()
+        self._settled.add((label, settlement.move))
         if settlement.started_at:
-            self._durations.of(label).observe(max(settlement.at - settlement.started_at, 0.0))
+            self._durations.observe(max(settlement.at - settlement.started_at, 0.0), (label,))
 
     def dispatched(self, jobs: int, seconds: float) -> None:
         """A dispatch POST with so many jobs was answered."""
@@ -109,15 +104,15 @@ class ApiMetrics(RoleMetrics):
 
     def dropped(self, verdict: str) -> None:
         """An outcome was late, doubled or of an unknown job."""
-        self._dropped.of(verdict).inc()
+        self._dropped.add((verdict,))
 
     def pruned(self, state: str, jobs: int) -> None:
         """So many jobs that had ended in `state` were deleted by retention."""
-        self._pruned.of(state).inc(jobs)
+        self._pruned.add((state,), jobs)
 
     def breach(self, invariant: str) -> None:
         """An invariant of INVARIANTS did not hold."""
-        self._breaches.of(invariant).inc()
+        self._breaches.add((invariant,))
 
     def watch(
         self,
@@ -130,12 +125,12 @@ class ApiMetrics(RoleMetrics):
         self.registry.register(_ApiView(counts, fleet, commits))
 
     def _counter(self, name: str, text: str, labels: tuple[str, ...]) -> Counter:
-        return Counter(f"hermesd_{name}", text, labels, registry=self.registry)
+        return Counter(f"hermesd_{name}", text, labels, self.registry)
 
     def _histogram(
-        self, name: str, text: str, buckets: tuple[float, ...], labels: tuple[str, ...] = ()
+        self, name: str, text: str, bounds: tuple[float, ...], labels: tuple[str, ...] = ()
     ) -> Histogram:
-        return Histogram(f"hermesd_{name}", text, labels, buckets=buckets, registry=self.registry)
+        return Histogram(f"hermesd_{name}", text, bounds, labels, self.registry)
 
 
 class _ApiView(Collector):
@@ -230,53 +225,43 @@ class WorkerMetrics(RoleMetrics):
         self, registry: CollectorRegistry | None = None, *, process_collectors: bool = False
     ) -> None:
         super().__init__("hermesd_worker", registry, process_collectors)
-        self._started = Children(
-            Counter(
-                "hermesd_worker_jobs_started",
-                "Handlers started.",
-                ("type",),
-                registry=self.registry,
-            )
+        registry = self.registry
+        self._started = Counter(
+            "hermesd_worker_jobs_started", "Handlers started.", ("type",), registry
         )
-        self._ended = Children(
-            Counter(
-                "hermesd_worker_jobs_ended",
-                "Handlers ended, by outcome.",
-                ("type", "outcome"),
-                registry=self.registry,
-            )
+        self._ended = Counter(
+            "hermesd_worker_jobs_ended",
+            "Handlers ended, by outcome.",
+            ("type", "outcome"),
+            registry,
         )
-        self._durations = Children(
-            Histogram(
-                "hermesd_worker_job_duration_seconds",
-                "Time in a handler.",
-                ("type",),
-                buckets=_DURATIONS,
-                registry=self.registry,
-            )
+        self._durations = Histogram(
+            "hermesd_worker_job_duration_seconds",
+            "Time in a handler.",
+            _DURATIONS,
+            ("type",),
+            registry,
         )
         self._received = Histogram(
             "hermesd_worker_dispatch_batch_jobs",
             "Jobs in a dispatch POST received.",
-            buckets=_SIZES,
-            registry=self.registry,
+            _SIZES,
+            (),
+            registry,
         )
         self._reported = Histogram(
-            "hermesd_worker_report_outcomes",
-            "Outcomes in a report.",
-            buckets=_SIZES,
-            registry=self.registry,
+            "hermesd_worker_report_outcomes", "Outcomes in a report.", _SIZES, (), registry
         )
 
     def started(self, job_type: str) -> None:
         """A handler was started."""
-        self._started.of(self._types.of(job_type)).inc()
+        self._started.add((self._types.of(job_type),))
 
     def ended(self, job_type: str, outcome: str, seconds: float) -> None:
         """A handler ended after so long."""
         label = self._types.of(job_type)
-        self._ended.of(label, outcome).inc()
-        self._durations.of(label).observe(seconds)
+        self._ended.add((label, outcome))
+        self._durations.observe(seconds, (label,))
 
     def received(self, jobs: int) -> None:
         """A dispatch POST brought so many jobs."""

@@ -36,6 +36,21 @@ async def test_an_event_says_what_its_job_says(ring: EventRing) -> None:
     assert (event.worker_id, event.run, event.attempt, event.message) == ("w1", 2, 3, "fine")
 
 
+async def test_the_same_is_told_of_several_jobs(ring: EventRing) -> None:
+    """One event and one number each, in their order."""
+    other = msgspec.structs.replace(JOB, id="j2", worker_id=None)
+    async with ring.subscribe() as events:
+        ring.publish_all(EventKind.QUEUED, [JOB, other], "no slot")
+        first, second = await events.batch()
+    assert [(e.event.job_id, e.event.worker_id) for e in (first, second)] == [
+        ("j1", "w1"),
+        ("j2", None),
+    ]
+    assert first.event.message == second.event.message == "no slot"
+    assert second.seq == first.seq + 1
+    assert ring.totals() == {"queued": 2}
+
+
 async def test_the_recent_ones_are_the_last_newest_first(ring: EventRing) -> None:
     """No more than the size of the ring, no more than asked for."""
     publish(ring, *"abcdefg")

@@ -8,6 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
+from hermesd.core.job import Kind
+from hermesd.core.jobtype import JobType, TypeDefaults
 from hermesd.core.records import JobFilter
 
 RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z\Z")
@@ -306,3 +308,20 @@ async def test_submits_and_refusals_are_counted(world: Any) -> None:
     assert 'hermesd_submits_total{queue="default",result="queue",type="any"} 1.0' in text
     assert 'hermesd_submit_refusals_total{reason="unknown-type"} 1.0' in text
     assert 'hermesd_jobs_waiting{priority="3",queue="default"} 1.0' in text
+
+
+async def test_a_types_new_defaults_hold_from_the_next_submit_on(world: Any) -> None:
+    """What a Register changed is neither stale for a known type nor for one of the catch-all."""
+    before = await world.submit()
+    defaults = TypeDefaults(priority=7, max_attempts=9, timeout=12.5)
+    changed = JobType(name="any", kind=Kind.ASYNC, defaults=defaults)
+    await world.agents.catalogue.learn([changed, JobType(name="*", kind=Kind.ASYNC)], "w1")
+    after = await world.submit()
+    assert [job["priority"] for job in (before, after)] == [3, 7]
+    assert (after["max_attempts"], after["timeout"]) == (9, 12.5)
+    asked = await world.submit(priority=0, max_attempts=1, timeout=1)
+    assert (asked["priority"], asked["max_attempts"], asked["timeout"]) == (0, 1, 1.0)
+    caught = await world.submit(type="caught")
+    again = JobType(name="*", kind=Kind.ASYNC, defaults=TypeDefaults(priority=1))
+    await world.agents.catalogue.learn([again], "w1")
+    assert [job["priority"] for job in (caught, await world.submit(type="caught"))] == [3, 1]

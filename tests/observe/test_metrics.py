@@ -81,6 +81,47 @@ def test_submits_are_counted_by_type_queue_and_result() -> None:
     assert metrics.accepted == 3
 
 
+def test_counts_go_on_from_scrape_to_scrape() -> None:
+    """A scrape neither loses nor doubles what came before it."""
+    metrics = ApiMetrics()
+    labels = {"type": "a", "queue": "default", "result": "queue"}
+    for expected in (500, 1000, 1000):
+        if value(metrics.registry, "submits_total", **labels) != 1000:
+            metrics.submitted("a", "default", "queue", 500)
+        assert value(metrics.registry, "submits_total", **labels) == expected
+    assert metrics.accepted == 1000
+
+
+@pytest.mark.parametrize(
+    ("seconds", "first_bucket"),
+    [(-1.0, "0.001"), (0.001, "0.001"), (0.002, "0.0025"), (9.0, "+Inf")],
+)
+def test_an_observation_is_in_the_first_bucket_that_takes_it(
+    seconds: float, first_bucket: str
+) -> None:
+    """Upper bounds belong to their bucket, and buckets add up."""
+    metrics = ApiMetrics()
+    metrics.submit_answered(seconds)
+    counted = {
+        dict(labels)["le"]: number
+        for (name, labels), number in scrape(metrics.registry).items()
+        if name == "hermesd_submit_seconds_bucket"
+    }
+    at = float(first_bucket)
+    assert counted == {le: float(float(le) >= at) for le in counted}
+    assert value(metrics.registry, "submit_seconds_sum") == seconds
+
+
+def test_a_series_says_since_when_it_is() -> None:
+    """From its first event on, however late it is scraped."""
+    metrics = ApiMetrics()
+    metrics.started(JOB)
+    created = value(metrics.registry, "jobs_started_created", type="email.send", rung="")
+    assert created
+    metrics.started(JOB)
+    assert value(metrics.registry, "jobs_started_created", type="email.send", rung="") == created
+
+
 def test_outcomes_are_counted_and_timed() -> None:
     """By type and move; the time is that in the handler."""
     metrics = ApiMetrics()

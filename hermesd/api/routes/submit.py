@@ -96,10 +96,11 @@ class SubmitRoutes:
     async def _submit_one(self, body: bytes, headers: Headers) -> Answer:
         request = _with_key(decode_body(self._one_decoder, body), headers)
         [submitted] = await self._services.submitter.submit([request])
-        self._count((submitted,))
+        job = submitted.job
+        self._services.metrics.submitted(job.type, job.queue, _result(submitted))
         return Answer(
             200 if submitted.repeated else 202,
-            [_JSON, _NO_STORE, (b"location", b"/jobs/" + submitted.job.id.encode())],
+            [_JSON, _NO_STORE, (b"location", b"/jobs/" + job.id.encode())],
             self._encode(submit_view(submitted)),
         )
 
@@ -158,9 +159,17 @@ class SubmitRoutes:
         return errors
 
     def _count(self, submitted: Sequence[SubmitAnswer]) -> None:
+        """Once for those of a batch that are alike, which are mostly all of them."""
+        numbers: dict[tuple[str, str, str], int] = {}
         for each in submitted:
-            result = "repeated" if each.repeated else each.routed
-            self._services.metrics.submitted(each.job.type, each.job.queue, result)
+            alike = (each.job.type, each.job.queue, _result(each))
+            numbers[alike] = numbers.get(alike, 0) + 1
+        for (job_type, queue, result), jobs in numbers.items():
+            self._services.metrics.submitted(job_type, queue, result, jobs)
+
+
+def _result(answer: SubmitAnswer) -> str:
+    return "repeated" if answer.repeated else answer.routed
 
 
 def _refuse_batch(errors: list[dict[str, Any]], items: int) -> InvalidBatch:
