@@ -22,8 +22,11 @@ class Signal:
 
     async def wait(self, seconds: float | None = None) -> bool:
         """Wait for a wake-up, at most `seconds`; False where the time ran out."""
-        with trio.move_on_after(float("inf") if seconds is None else max(seconds, 0)):
+        if seconds is None:
             await self._event.wait()
+        else:
+            with trio.move_on_after(max(seconds, 0)):
+                await self._event.wait()
         woken = self._event.is_set()
         if woken:
             self._event = trio.Event()

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from hermesd.daemon.api import RunningApi
     from hermesd.daemon.worker import RunningWorker
 
-GC_ALLOCATIONS: Final = 20_000
+GC_ALLOCATIONS: Final = 20_000  # between two looks at young objects; 700 are a few jobs
 STOP_MARGIN_SECONDS: Final = 10.0
 EX_OK: Final = 0
 EX_UNAVAILABLE: Final = 69
@@ -69,6 +69,8 @@ def run(
     `plugins.strict`, a plugin is at fault; 69: a port or the store cannot be had. Handlers that do
     not end when they are told to are given back, and the whole process exits under them.
     """
+    # From here on: what the role and the plugins import is most of a start, and no garbage.
+    gc.set_threshold(GC_ALLOCATIONS, 20, 20)
     # Bound at once: an unbound logger is a proxy that makes itself anew at every line.
     log = configure_logging(config.log.level, config.log.format, sys.stderr).bind()
     plugins = config.plugins
@@ -232,14 +234,9 @@ class Daemon:
 
 
 def _settle_memory() -> None:
-    """Let the garbage collector look at what jobs leave behind only, and less often.
-
-    By default it walks young objects every 700 allocations, a few jobs' worth, and now and then
-    everything that was imported.
-    """
+    """Let the garbage collector look at what jobs leave behind only, not at what was imported."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(GC_ALLOCATIONS, 20, 20)
 
 
 async def _cancel_after(event: trio.Event, scope: trio.CancelScope) -> None:

@@ -42,23 +42,28 @@ class PluginInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Observers:
-    """Calls the plugins' job hooks; one that raises is logged and hurts neither job nor others."""
+    """Calls the job hooks of the plugins registered by now.
+
+    A hook that raises is logged and hurts neither the job nor the others.
+    """
 
     def __init__(self, plugins: pluggy.PluginManager, logger: Any = None) -> None:
-        self._started = plugins.hook.hermesd_job_started
-        self._finished = plugins.hook.hermesd_job_finished
+        self._started = plugins.hook.hermesd_job_started.get_hookimpls()
+        self._finished = plugins.hook.hermesd_job_finished.get_hookimpls()
         self._logger = logger
 
     def job_started(self, job: Job) -> None:
         """Tells all observers that an attempt has begun."""
-        self._tell(self._started, job=job)
+        if self._started:
+            self._tell("hermesd_job_started", self._started, job=job)
 
     def job_finished(self, job: Job, outcome: Outcome) -> None:
         """Tells all observers how the attempt ended."""
-        self._tell(self._finished, job=job, outcome=outcome)
+        if self._finished:
+            self._tell("hermesd_job_finished", self._finished, job=job, outcome=outcome)
 
-    def _tell(self, hook: pluggy.HookCaller, **arguments: Any) -> None:
-        for impl in hook.get_hookimpls():
+    def _tell(self, hook: str, impls: Sequence[pluggy.HookImpl], **arguments: Any) -> None:
+        for impl in impls:
             try:
                 impl.function(*(arguments[name] for name in impl.argnames))
             except Exception as error:
@@ -66,7 +71,7 @@ class Observers:
                 logger.warning(
                     "observer.failed",
                     plugin=impl.plugin_name,
-                    hook=hook.name,
+                    hook=hook,
                     job_id=arguments["job"].id,
                     error=repr(error),
                 )

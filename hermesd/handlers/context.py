@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from hermesd.core.job import DEFAULT_PRIORITY, DEFAULT_QUEUE
 
@@ -16,8 +17,7 @@ def _never() -> bool:
     return False
 
 
-@dataclass(frozen=True, kw_only=True)
-class JobContext:
+class JobContext(msgspec.Struct, frozen=True, kw_only=True):
     """The second argument of a handler that takes one.
 
     `type` is the job's own type, also in a catch-all handler. `attempt` counts from 1.
@@ -34,9 +34,9 @@ class JobContext:
     lease: int = 0
     queue: str = DEFAULT_QUEUE
     priority: int = DEFAULT_PRIORITY
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = {}
     timeout_seconds: float = 300.0
-    settings: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    settings: Mapping[str, Any] = {}
     is_cancelled: Callable[[], bool] = _never
     logger: Any = None
 
@@ -73,6 +73,9 @@ class JobContext:
         cancelled by trio, one in a process is killed.
         """
         return self.is_cancelled()
+
+    def __repr__(self) -> str:
+        return f"JobContext({self.type} {self.job_id}, attempt {self.attempt})"
 
     @property
     def log(self) -> Any:

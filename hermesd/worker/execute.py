@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import Any
 
 import trio
@@ -26,6 +26,10 @@ class Executor:
     def __init__(self, state: WorkerState, pool: ProcessPool):
         self._state = state
         self._pool = pool
+        # A thread may ask the clock itself, but not trio.current_time().
+        self._now = trio.lowlevel.current_clock().current_time
+        # A filtered line costs as much as the rest of the bookkeeping when its fields are made.
+        self._tells_successes = state.log.is_enabled_for(logging.DEBUG)
         self._threads = trio.CapacityLimiter(max(state.slots.totals[Kind.THREAD], 1))
         self._ways: dict[str, Callable[[Running, Handler], Awaitable[Outcome]]] = {
             Kind.ASYNC: self._in_loop,
@@ -38,7 +42,7 @@ class Executor:
         state = self._state
         state.metrics.started(run.job.type)
         state.catalogue.observers.job_started(run.job)
-        began = state.clock.monotonic()
+        began = self._now()
         try:
             outcome = await self._attempt(run, handler)
         except BaseException:
@@ -49,12 +53,13 @@ class Executor:
         state.slots.give_back(run.kind)
         state.leases.end(run, None if run.why is Why.REVOKED else outcome)
         state.outcomes.set()
-        state.metrics.ended(run.job.type, outcome.kind, state.clock.monotonic() - began)
+        seconds = self._now() - began
+        state.metrics.ended(run.job.type, outcome.kind, seconds)
         state.catalogue.observers.job_finished(run.job, outcome)
-        self._log(run, outcome, state.clock.monotonic() - began)
+        if self._tells_successes or outcome.kind is not OutcomeKind.SUCCEEDED:
+            self._log(run, outcome, seconds)
 
     async def _attempt(self, run: Running, handler: Handler) -> Outcome:
-        run.scope.deadline = run.deadline
         try:
             return await self._ways[run.kind](run, handler)
         except BaseException as raised:
@@ -66,23 +71,24 @@ class Executor:
             return self._judged(run, verdict_of(raised))
 
     async def _in_loop(self, run: Running, handler: Handler) -> Outcome:
-        payload = handler.decode(run.job.payload)
+        arguments = self._arguments(run, handler)
         result: Any = None
         with run.scope:
-            result = await handler.invoke(payload, self._context(run, handler))
+            result = await handler.fn(*arguments)
         if run.scope.cancelled_caught:
             return self._ended(run)
         return self._succeeded(run, handler, result)
 
     async def _in_thread(self, run: Running, handler: Handler) -> Outcome:
-        payload = handler.decode(run.job.payload)
-        call = partial(handler.invoke, payload, self._context(run, handler))
+        arguments = self._arguments(run, handler)
         try:
             # A thread cannot be killed: it is waited for, and may poll whether it should end.
             with trio.CancelScope(shield=True):
-                result = await trio.to_thread.run_sync(call, limiter=self._threads)
+                result = await trio.to_thread.run_sync(
+                    handler.fn, *arguments, limiter=self._threads
+                )
         except Exception as raised:
-            if self._should_end(run):
+            if run.should_end(self._now()):
                 return self._ended(run)
             return self._judged(run, verdict_of(raised))
         return self._succeeded(run, handler, result)
@@ -98,18 +104,18 @@ class Executor:
             run, reply.kind, error=reply.error, result=reply.result, delay=reply.delay_seconds
         )
 
-    def _context(self, run: Running, handler: Handler) -> JobContext:
-        # A thread may ask the clock itself, but not trio.current_time().
-        now = trio.lowlevel.current_clock().current_time
-        return JobContext.for_job(
+    def _arguments(self, run: Running, handler: Handler) -> tuple[Any, ...]:
+        """The decoded payload, and the context where the handler takes one."""
+        payload = handler.decode(run.job.payload)
+        if not handler.takes_context:
+            return (payload,)
+        context = JobContext.for_job(
             run.job,
             settings=self._state.catalogue.settings_for(handler),
-            is_cancelled=lambda: run.why is not None or now() >= run.deadline,
+            is_cancelled=lambda: run.should_end(self._now()),
             logger=self._state.log,
         )
-
-    def _should_end(self, run: Running) -> bool:
-        return run.why is not None or self._state.clock.monotonic() >= run.deadline
+        return payload, context
 
     def _succeeded(self, run: Running, handler: Handler, value: Any) -> Outcome:
         result = handler.encode_result(value)

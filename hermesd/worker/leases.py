@@ -33,8 +33,12 @@ class Running:
         self.api_name = api_name
         self.started_at = started_at
         self.deadline = deadline
-        self.scope = trio.CancelScope()
+        self.scope = trio.CancelScope(deadline=deadline)
         self.why: Why | None = None
+
+    def should_end(self, now: float) -> bool:
+        """Whether its handler should end; `now` is monotonic."""
+        return self.why is not None or now >= self.deadline
 
     def end(self, why: Why) -> None:
         """End it from outside; the first reason counts, but a revoked lease beats all."""

@@ -49,7 +49,7 @@ class Receiver:
             return session.answer
         if batch.number <= max(session.last_batch, session.fence):
             return self.who()
-        items = tuple(self._take(item, session) for item in batch.jobs)
+        items = self._take_all(batch.jobs, session)
         state.metrics.received(len(items))
         session.last_batch = batch.number
         session.answer = DispatchAnswer(
@@ -61,21 +61,27 @@ class Receiver:
         )
         return session.answer
 
-    def _take(self, item: DispatchItem, session: Session) -> Acceptance:
+    def _take_all(
+        self, items: tuple[DispatchItem, ...], session: Session
+    ) -> tuple[Acceptance, ...]:
+        """The word on each; those accepted begin together, at one reading of the clock."""
         state = self._state
         if state.draining:
-            return Acceptance.DRAINING
-        if item.token in state.leases.running:
-            return Acceptance.ACCEPTED
-        handler = state.catalogue.get(item.type)
-        if handler is None:
-            return Acceptance.UNKNOWN_TYPE
-        kind = str(handler.type.kind)
-        if state.clogged or not state.slots.take(kind):
-            return Acceptance.FULL
-        now = state.clock.monotonic()
-        job = job_of(item, state.worker_id)
-        run = Running(job, kind, session.api_name, state.clock.utc(), now + job.timeout)
-        state.leases.begin(run)
-        self._jobs.start_soon(self._executor.execute, run, handler)
-        return Acceptance.ACCEPTED
+            return (Acceptance.DRAINING,) * len(items)
+        now, utc, clogged = state.clock.monotonic(), state.clock.utc(), state.clogged
+        answers = []
+        for item in items:
+            handler = state.catalogue.get(item.type)
+            if item.token in state.leases.running:
+                answers.append(Acceptance.ACCEPTED)
+            elif handler is None:
+                answers.append(Acceptance.UNKNOWN_TYPE)
+            elif clogged or not state.slots.take(handler.type.kind):
+                answers.append(Acceptance.FULL)
+            else:
+                job = job_of(item, state.worker_id)
+                run = Running(job, handler.type.kind, session.api_name, utc, now + job.timeout)
+                state.leases.begin(run)
+                self._jobs.start_soon(self._executor.execute, run, handler)
+                answers.append(Acceptance.ACCEPTED)
+        return tuple(answers)

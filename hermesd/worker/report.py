@@ -113,13 +113,14 @@ class Reporter:
     def _next(self) -> tuple[Session | None, list[Outcome]]:
         """An api, and the outcomes to tell it: first its own, then those of unreachable ones."""
         sessions = {name: s for name, s in self._state.sessions.items() if s.live}
+        if not sessions:
+            return None, []
+        anybody = next(iter(sessions.values()))
         chosen: Session | None = None
         outcomes: list[Outcome] = []
         size = 0
         for outcome, api_name in self._state.leases.unsettled.values():
-            target = sessions.get(api_name) or next(iter(sessions.values()), None)
-            if target is None:
-                return None, []
+            target = sessions.get(api_name, anybody)
             if chosen is None:
                 chosen = target
             if target is chosen:
@@ -137,6 +138,7 @@ class Reporter:
 
 def _size(outcome: Outcome) -> int:
     """About how many bytes an outcome takes on the wire."""
-    error = outcome.error
-    told = len(error.message) + len(error.traceback) if error else 0
-    return len(outcome.result or b"") + told + 256
+    size = 256 + len(outcome.result or b"")
+    if (error := outcome.error) is not None:
+        size += len(error.message) + len(error.traceback)
+    return size

@@ -292,3 +292,10 @@ def test_the_contexts_log_is_bound_to_the_attempt() -> None:
     assert capture.entries == [
         {"event": "hello", "log_level": "info", "job_id": "j", "type": "t", "attempt": 3, "more": 1}
     ]
+
+
+def test_a_context_as_text_withholds_the_settings() -> None:
+    """They may hold secrets, and a context is what an author prints first."""
+    ctx = JobContext(job_id="j-1", type="real.type", settings={"password": "hunter2"})
+    assert "hunter2" not in f"{ctx} {ctx!r}"
+    assert "j-1" in repr(ctx)

@@ -5,9 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from hermesd.handlers import JobContext, Permanent, Retry, job
-from hermesd_email.addresses import AddressFault
-from hermesd_email.delivery import deliver
-from hermesd_email.message import MessageFault, compose
 from hermesd_email.payload import EmailPayload, EmailResult
 from hermesd_email.settings import settings_of
 
@@ -19,6 +16,11 @@ def send_email(payload: EmailPayload, ctx: JobContext) -> EmailResult:
     The Message-ID is made of the job's id and run: an attempt after one whose fate was not seen
     sends the very same id, by which receivers can recognize the second copy.
     """
+    # Only here: a worker that sends no mail need not hold the email packages.
+    from hermesd_email.addresses import AddressFault
+    from hermesd_email.delivery import deliver
+    from hermesd_email.message import MessageFault, compose
+
     settings = settings_of(ctx.settings)
     try:
         envelope = compose(

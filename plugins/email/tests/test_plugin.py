@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import jsonschema_rs
 
 from hermesd.handlers.catalogue import PluginStatus
@@ -27,3 +30,13 @@ def test_wrong_settings_quarantine_the_plugin() -> None:
     (info,) = (plugin for plugin in catalogue.plugins if plugin.name == "email")
     assert info.status is PluginStatus.QUARANTINED
     assert "security" in info.reason
+
+
+def test_a_worker_without_such_jobs_does_not_hold_what_they_need() -> None:
+    """Loading the plugin leaves smtplib to the first job."""
+    program = (
+        "import sys; from hermesd.handlers.loader import load_plugins; "
+        "assert not load_plugins(enabled=['email']).problems; "
+        "sys.exit('smtplib' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 
 import msgspec
 
@@ -13,7 +14,9 @@ from hermesd_http.settings import HttpSettings
 
 @hookimpl
 def hermesd_handlers() -> Sequence[Handler]:
-    """The one job type, `http`."""
+    """The one job type, `http`; it imports httpx with its first job, and misses it here."""
+    if find_spec("httpx") is None:
+        raise ModuleNotFoundError("httpx is not installed", name="httpx")
     return [call_webhook]
 
 

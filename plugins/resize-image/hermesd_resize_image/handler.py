@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from hermesd.handlers import JobContext, Permanent, job
-from hermesd_resize_image.image import ImageRefused, resize
 from hermesd_resize_image.payload import ResizePayload, ResizeResult
 from hermesd_resize_image.settings import settings_of
 from hermesd_resize_image.source import load_source
@@ -17,6 +16,9 @@ def resize_image(payload: ResizePayload, ctx: JobContext) -> ResizeResult:
     Running it again writes the same file again, so a repeated attempt does no harm. Raises
     Permanent where the payload or the image is at fault, Retry where a server or the disk is.
     """
+    # Only here: a worker leaves this to its child processes and need not hold Pillow.
+    from hermesd_resize_image.image import ImageRefused, resize
+
     settings = settings_of(ctx.settings)
     check_target(payload, settings)
     source = load_source(payload, settings)

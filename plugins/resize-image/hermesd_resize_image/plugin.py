@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 
 import msgspec
 
@@ -13,7 +14,9 @@ from hermesd_resize_image.settings import ResizeSettings
 
 @hookimpl
 def hermesd_handlers() -> Sequence[Handler]:
-    """The one job type, `resize-image`."""
+    """The one job type, `resize-image`; it imports PIL with its first job, and misses it here."""
+    if find_spec("PIL") is None:
+        raise ModuleNotFoundError("PIL is not installed", name="PIL")
     return [resize_image]
 
 

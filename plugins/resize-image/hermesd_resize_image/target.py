@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from typing import TYPE_CHECKING
 
 from hermesd.handlers import Permanent, Retry
 from hermesd_resize_image.beneath import PathRefused, check_beneath, write_beneath
-from hermesd_resize_image.image import Resized
 from hermesd_resize_image.payload import ResizePayload, ResizeResult
 from hermesd_resize_image.settings import ResizeSettings
+
+if TYPE_CHECKING:
+    from hermesd_resize_image.image import Resized
 
 
 def check_target(payload: ResizePayload, settings: ResizeSettings) -> None:

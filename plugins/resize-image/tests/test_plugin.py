@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import jsonschema_rs
+import pytest
 
 from hermesd.handlers.catalogue import PluginStatus
 from hermesd.handlers.loader import load_plugins
@@ -27,3 +31,22 @@ def test_wrong_settings_quarantine_the_plugin() -> None:
     (info,) = (plugin for plugin in catalogue.plugins if plugin.name == "resize-image")
     assert info.status is PluginStatus.QUARANTINED
     assert "max_pixels" in info.reason
+
+
+def test_a_worker_without_such_jobs_does_not_hold_what_they_need() -> None:
+    """Loading the plugin leaves PIL.Image to the first job."""
+    program = (
+        "import sys; from hermesd.handlers.loader import load_plugins; "
+        "assert not load_plugins(enabled=['resize-image']).problems; "
+        "sys.exit('PIL.Image' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_a_missing_pil_quarantines_the_plugin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At start already, though it is imported with the first job only."""
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    catalogue = load_plugins(enabled=["resize-image"])
+    (info,) = (plugin for plugin in catalogue.plugins if plugin.name == "resize-image")
+    assert info.status is PluginStatus.QUARANTINED
+    assert "PIL is not installed" in info.reason
