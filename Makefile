@@ -81,8 +81,9 @@ lint: $(STAMP) ## Check style and format with ruff.
 types: $(STAMP) ## Check types with mypy --strict.
 	@$(BIN)/mypy --strict hermesd $(PLUGIN_PACKAGES)
 
-proto: $(STAMP) ## Generate hermesd/wire/gen from proto/.
+proto: $(STAMP) ## Generate hermesd/wire/gen from proto/, and the messages' schemas.
 	@$(BIN)/python proto/generate.py
+	@$(BIN)/python proto/message_schemas.py
 
 dist: $(STAMP) ## Build wheel and source archive of hermesd and each plugin into dist/.
 	@rm -rf dist

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+from hermesd.core.broker import Found, LineStatus, Message, PublishFate, QueueFacts, Topology
 from hermesd.core.fleet import (
     Deregistration,
     FleetEntry,
@@ -119,8 +120,11 @@ class JobReader(Protocol):
     async def count(self, wanted: JobFilter) -> int:
         """How many jobs fit; counts rows, so for operators' requests only."""
 
-    async def counts(self) -> Counts:
-        """How many jobs there are by state, and waiting by (queue, type, priority)."""
+    async def counts(self, *, live: bool = False) -> Counts:
+        """How many jobs there are by state, and waiting by (queue, type, priority).
+
+        `live`: of the states that are no end only, which costs nothing for the jobs that ended.
+        """
 
     async def events(self, job_id: str) -> Sequence[EventRecord]:
         """The appended events of a job, oldest first."""
@@ -188,6 +192,77 @@ class JobQueue(Protocol):
 
     async def status(self) -> QueueStatus:
         """Whether it serves, and if not, why."""
+
+
+class Delivery(Protocol):
+    """A message that the broker has handed out; it has it back where none of these is called.
+
+    Each raises Unavailable where the connection that brought it is lost: then the broker delivers
+    it again, to anyone.
+    """
+
+    @property
+    def queue(self) -> str:
+        """Where it came from."""
+
+    @property
+    def body(self) -> bytes:
+        """As it was published."""
+
+    @property
+    def headers(self) -> Mapping[str, object]:
+        """As they were published, with what the broker added."""
+
+    @property
+    def redelivered(self) -> bool:
+        """Whether it was handed out before."""
+
+    async def ack(self) -> None:
+        """It is dealt with."""
+
+    async def requeue(self) -> None:
+        """Somebody else may have it."""
+
+    async def reject(self) -> None:
+        """Nobody can use it here: it goes where its queue's dead letters go."""
+
+
+class Broker(Protocol):
+    """A line to a message broker that comes back by itself; every call has a time limit.
+
+    All raise Unavailable while the line is down, and AccessRefused where the user may not.
+    """
+
+    @property
+    def status(self) -> LineStatus:
+        """How the line is now."""
+
+    async def changed(self) -> None:
+        """Return when the status has changed."""
+
+    async def publish(self, messages: Sequence[Message]) -> Sequence[PublishFate]:
+        """Publish persistently and wait for the broker's word on each; never raises Unavailable."""
+
+    async def get(self, queue: str) -> Delivery | None:
+        """The oldest message of a queue, None where there is none."""
+
+    def consume(
+        self, queue: str, prefetch: int
+    ) -> AbstractAsyncContextManager[AsyncIterator[Delivery]]:
+        """Messages as they come, at most `prefetch` unacknowledged.
+
+        The iteration ends with Unavailable when the consumer is lost (the line, its queue or its
+        channel); leaving the context gives back what was not acknowledged.
+        """
+
+    async def depth(self, queue: str) -> QueueFacts | None:
+        """What the queue holds, None where it does not exist."""
+
+    async def declare(self, topology: Topology) -> Sequence[Found]:
+        """Create what is absent; what exists with other arguments is left alone and reported."""
+
+    async def inspect(self, topology: Topology) -> Sequence[Found]:
+        """The same, but nothing is created."""
 
 
 class ControlLink(Protocol):

@@ -27,6 +27,7 @@ COMMANDS: Final = {
     "config": ("hermesd.cli.config:config", "Check, show, write and change the configuration."),
     "db": ("hermesd.cli.db:db", "Upgrade the store's schema, or show its version."),
     "broker": ("hermesd.cli.broker:broker", "Check a message broker before it is relied on."),
+    "topology": ("hermesd.cli.topology:topology", "Create, check or show the broker's queues."),
     "plugins": ("hermesd.cli.plugins:plugins", "Show the installed plugins and what ails them."),
     "version": ("hermesd.cli.version:version", "Show the version."),
 }

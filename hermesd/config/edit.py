@@ -15,7 +15,7 @@ from hermesd.config.keys import Key
 from hermesd.config.layers import Layer, read_layer, stacked
 from hermesd.config.load import build
 from hermesd.config.overrides import nested, parse_value
-from hermesd.config.secrets import is_secret
+from hermesd.config.secrets import is_secret, without_passwords
 
 NEW_FILE_MODE: Final = 0o644
 NEW_SECRET_FILE_MODE: Final = 0o600
@@ -40,7 +40,8 @@ def set_key(target: Path, key: Key, text: str, beside: Sequence[Path] = ()) -> N
     else:
         layers.append(changed)
     build(stacked(layers))
-    mode = NEW_SECRET_FILE_MODE if is_secret(key) else NEW_FILE_MODE
+    secret = is_secret(key) or without_passwords(text) != text
+    mode = NEW_SECRET_FILE_MODE if secret else NEW_FILE_MODE
     replace_file(target, tomli_w.dumps(tree).encode(), new_mode=mode)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from operator import itemgetter
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -11,12 +12,17 @@ import msgspec
 
 from hermesd.config.check import Problem
 from hermesd.config.keys import Key
-from hermesd.config.sections import MAX_KEPT_SECONDS, MAX_SECONDS, Config
+from hermesd.config.ranges import KIB, MAX_KEPT_SECONDS, MAX_SECONDS
+from hermesd.config.sections import Config, QueueKind
+from hermesd.core.amqp_names import Band, NamePatterns, Names, check_broker_name
+from hermesd.core.amqp_url import AmqpUrl
 from hermesd.core.errors import InvalidValue
 from hermesd.core.job import HIGHEST_PRIORITY, LOWEST_PRIORITY
 from hermesd.core.jobtype import TypeDefaults, check_type_name
 
 SQLITE_PREFIX: Final = "sqlite:///"
+ENVELOPE_BYTES: Final = 64 * KIB  # of a message, for all but the payload or result
+_PLACEHOLDER = re.compile(r"{[a-z]+}")
 _QUEUE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}\Z")
 _HOST_PORT = re.compile(r"(?:\[[0-9A-Fa-f:.%]+\]|[^\s:/@\[\]]+):(?P<port>[0-9]{1,5})\Z")
 _BARE_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.%]+\]|[^\s:/@\[\]]+)\Z")
@@ -31,6 +37,8 @@ def rule_problems(config: Config) -> list[Problem]:
         _intervals,
         _http,
         _store,
+        _broker,
+        _broker_names,
         _queues,
         _jobs,
         _types,
@@ -133,6 +141,60 @@ def _store(config: Config) -> Iterator[Problem]:
         scheme = url.partition(":")[0][:40]
         reason = f"no store speaks {scheme!r}; write sqlite:////ABSOLUTE/PATH or sqlite:///RELATIVE"
         yield Problem(("store", "url"), reason)
+
+
+def _broker(config: Config) -> Iterator[Problem]:
+    queue = config.queue
+    if queue.url:
+        try:
+            tls = AmqpUrl.parse(queue.url).tls
+        except InvalidValue as exc:
+            yield Problem(("queue", "url"), exc.detail)
+        else:
+            if queue.ca_file and not tls:
+                yield Problem(("queue", "ca_file"), "is of use to an amqps:// url only")
+    elif queue.kind is QueueKind.AMQP:
+        reason = "is missing; queue.kind 'amqp' needs one like amqp://USER@HOST/VHOST"
+        yield Problem(("queue", "url"), reason)
+    size, name = max(
+        (config.worker.max_result_bytes, "worker.max_result_bytes"),
+        (config.api.max_payload_bytes, "api.max_payload_bytes"),
+        key=itemgetter(0),
+    )
+    if queue.kind is QueueKind.AMQP and queue.max_message_bytes < size + ENVELOPE_BYTES:
+        reason = f"must be at least {ENVELOPE_BYTES} more than {name} ({size})"
+        yield Problem(("queue", "max_message_bytes"), reason)
+
+
+def _broker_names(config: Config) -> Iterator[Problem]:
+    """Whatever the namespace and the declared queues put into the patterns."""
+    patterns, seen = config.queue.names, dict[str, str]()
+    names = Names.of(config.queue.namespace, patterns)
+    for field in NamePatterns.__struct_fields__:
+        key = ("queue", "names", field)
+        made = [getattr(names, field)]
+        if field == "queue":
+            if not {"{queue}", "{band}"} <= set(_PLACEHOLDER.findall(patterns.queue)):
+                yield Problem(key, "must have {queue} and {band} in it")
+                continue
+            queues = [name for name in config.queues if _QUEUE_NAME.match(name)]
+            made = [names.queue_of(queue, band) for queue in queues for band in Band]
+        # Exchanges and queues may share a name, but then people mix them up.
+        yield from (Problem(key, reason) for reason in _clashes(made, field, seen))
+
+
+def _clashes(made: list[str], field: str, seen: dict[str, str]) -> Iterator[str]:
+    """The first thing that is wrong with the names of one pattern."""
+    for name in made:
+        try:
+            check_broker_name(name)
+        except InvalidValue as exc:
+            yield exc.detail
+            return
+        if name in seen:
+            yield f"makes {name!r}, as queue.names.{seen[name]} does"
+            return
+        seen[name] = field
 
 
 def _queues(config: Config) -> Iterator[Problem]:

@@ -11,12 +11,17 @@ from hermesd.config.check import Problem
 from hermesd.config.keys import Key, dotted, leaves
 from hermesd.config.layers import Document
 from hermesd.config.secrets import FILE_SUFFIX, is_secret, read_secret, with_password
-from hermesd.config.sections import StoreSection
+from hermesd.config.sections import QueueSection, StoreSection
 from hermesd.core.errors import InvalidValue
 from hermesd.systemd import credentials_directory
 
-FILE_KEYS: Final[tuple[Key, ...]] = (("api", "tls_cert_file"), ("api", "tls_key_file"))
-_STORE_PASSWORD_FILE: Final[Key] = ("store", "password_file")
+FILE_KEYS: Final[tuple[Key, ...]] = (
+    ("api", "tls_cert_file"),
+    ("api", "tls_key_file"),
+    ("queue", "ca_file"),
+)
+# Sections whose `password_file` belongs into their `url`, and the url that they have by default.
+_URLS: Final = {"store": StoreSection().url, "queue": QueueSection().url}
 
 
 def resolve_files(document: Document, environ: Mapping[str, str]) -> list[Problem]:
@@ -32,8 +37,8 @@ def resolve_files(document: Document, environ: Mapping[str, str]) -> list[Proble
             if key in FILE_KEYS:
                 _require_readable(path)
                 _table(document, key)[key[-1]] = str(path)
-            elif key == _STORE_PASSWORD_FILE:
-                _give_password(document, path)
+            elif key[0] in _URLS and key[1:] == ("password_file",):
+                _give_password(document, key[0], path)
             elif is_secret(secret := _secret_of(key)):
                 _replace(document, key, secret, path)
         except InvalidValue as exc:
@@ -41,10 +46,10 @@ def resolve_files(document: Document, environ: Mapping[str, str]) -> list[Proble
     return problems
 
 
-def _give_password(document: Document, path: Path) -> None:
-    url = document.tree["store"].get("url", StoreSection().url)
+def _give_password(document: Document, section: str, path: Path) -> None:
+    url = document.tree[section].get("url", _URLS[section])
     if isinstance(url, str):  # what else it is, the check of the shape refuses
-        document.tree["store"]["url"] = with_password(url, read_secret(path))
+        document.tree[section]["url"] = with_password(url, read_secret(path))
 
 
 def _secret_of(key: Key) -> Key:

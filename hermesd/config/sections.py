@@ -7,53 +7,35 @@ Seconds are floats, sizes are bytes. An empty string means "not set".
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any, Final
+from typing import Any
 
 import msgspec
-from msgspec import Meta
 
+from hermesd.config.ranges import (
+    MIB,
+    Bytes,
+    Count,
+    CountOrZero,
+    HeartbeatSeconds,
+    Host,
+    KeptSeconds,
+    MessageBytes,
+    Namespace,
+    Port,
+    Prefetch,
+    PruneBatch,
+    Seconds,
+    SecondsOrZero,
+    SomeTexts,
+    StoreUrl,
+    Texts,
+    TextTable,
+)
+from hermesd.core.amqp_names import NamePatterns
 from hermesd.core.backoff import Backoff
 from hermesd.core.job import DEFAULT_QUEUE
 from hermesd.core.jobtype import TypeDefaults
 from hermesd.http.limits import HttpLimits
-
-KIB: Final = 1024
-MIB: Final = 1024 * KIB
-MAX_SECONDS: Final = 365 * 24 * 3600.0
-MAX_KEPT_SECONDS: Final = 100 * MAX_SECONDS
-MAX_COUNT: Final = 10_000_000
-MAX_BYTES: Final = 1024 * MIB
-
-# The descriptions complete the sentence "must be ..." of a refusal.
-Port = Annotated[int, Meta(ge=0, le=65535, description="a port number from 0 to 65535")]
-Seconds = Annotated[
-    float,
-    Meta(gt=0, le=MAX_SECONDS, description="a number of seconds above 0, at most a year"),
-]
-SecondsOrZero = Annotated[
-    float, Meta(ge=0, le=MAX_SECONDS, description="a number of seconds from 0 to a year")
-]
-KeptSeconds = Annotated[
-    float,
-    Meta(ge=0, le=MAX_KEPT_SECONDS, description="a number of seconds from 0 to a hundred years"),
-]
-Count = Annotated[
-    int, Meta(ge=1, le=MAX_COUNT, description=f"a whole number from 1 to {MAX_COUNT}")
-]
-CountOrZero = Annotated[
-    int, Meta(ge=0, le=MAX_COUNT, description=f"a whole number from 0 to {MAX_COUNT}")
-]
-PruneBatch = Annotated[int, Meta(ge=1, le=10_000, description="a whole number from 1 to 10000")]
-Bytes = Annotated[
-    int, Meta(ge=1, le=MAX_BYTES, description=f"a whole number of bytes from 1 to {MAX_BYTES}")
-]
-Host = Annotated[str, Meta(min_length=1, description="a host name or an address, not empty")]
-StoreUrl = Annotated[str, Meta(min_length=1, description="a url, not empty")]
-Texts = Annotated[tuple[str, ...], Meta(description="a list of strings")]
-SomeTexts = Annotated[
-    tuple[str, ...], Meta(min_length=1, description="a list of at least one string")
-]
-TextTable = Annotated[dict[str, str], Meta(description="a table whose values are strings")]
 
 
 class LogLevel(StrEnum):
@@ -78,6 +60,7 @@ class QueueKind(StrEnum):
     """What carries jobs that no worker could take at once."""
 
     EMBEDDED = "embedded"
+    AMQP = "amqp"
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -168,9 +151,26 @@ class StoreSection(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class QueueSection(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`[queue]`: the rung below push."""
+    """`[queue]`: the rung below push; all but `kind` is of the broker.
+
+    `url` is an `AmqpUrl`; after load() it holds the password that `password_file` names. `ca_file`
+    is the authority of an amqps:// broker's certificate (empty: the system's). `prefetch` is the
+    unacknowledged messages of one consumer, `max_message_bytes` the body of one message, of a job
+    or of its outcome. Jobs in a broker that was unreachable for `take_back_seconds` go back to the
+    store.
+    """
 
     kind: QueueKind = QueueKind.EMBEDDED
+    url: str = ""
+    password_file: str = ""
+    ca_file: str = ""
+    namespace: Namespace = "hermes"
+    prefetch: Prefetch = 32
+    heartbeat_seconds: HeartbeatSeconds = 10
+    call_timeout_seconds: Seconds = 5.0
+    take_back_seconds: Seconds = 30.0
+    max_message_bytes: MessageBytes = 4 * MIB
+    names: NamePatterns = NamePatterns()
 
 
 class NamedQueue(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):

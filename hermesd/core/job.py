@@ -120,7 +120,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         Jobs that were charged less may run together: of a worker's jobs all are charged with its
         death, and to run them one by one would punish the many for the one.
         """
-        return self.crash_count >= max(self.crash_limit - 1, 1)
+        return self.crash_count > 0 and self.crash_count >= self.crash_limit - 1
 
     @property
     def token(self) -> Token:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import socket
 import ssl
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Iterator
+from contextlib import suppress
 
 import aiormq
 import pytest
 import trio
+from bridge.relays import paused_relay, serving
 from trio_asyncio import aio_as_trio
 
-from hermesd.bridge.amqp import QueueFacts, open_amqp
-from hermesd.bridge.amqp_url import AmqpUrl
+from hermesd.bridge.amqp import open_amqp
+from hermesd.core.amqp_url import AmqpUrl
+from hermesd.core.broker import QueueFacts
 from hermesd.core.errors import AccessRefused, InvalidValue, Unavailable
 
 PATIENCE_SECONDS = 60.0
@@ -149,15 +151,6 @@ async def test_a_peer_that_speaks_no_amqp_is_unavailable(bridge, answer):
     assert "0x" not in str(caught.value)
 
 
-@asynccontextmanager
-async def serving(handler: Callable[[trio.SocketStream], Awaitable[None]]) -> AsyncIterator[int]:
-    async with trio.open_nursery() as nursery:
-        [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
-        nursery.start_soon(trio.serve_listeners, handler, [listener])
-        yield listener.socket.getsockname()[1]
-        nursery.cancel_scope.cancel()
-
-
 async def test_over_tls_the_brokers_certificate_is_checked(bridge, rabbitmq):
     """Against the context that is given, or else against the system's authorities."""
     context = ssl.create_default_context()
@@ -193,27 +186,6 @@ async def test_a_node_that_hangs_is_left_in_bounded_time(bridge, rabbitmq):
                 paused.set()
                 with pytest.raises(Unavailable, match="no answer within 2 s"):
                     await connection.queue("absent")
-
-
-@asynccontextmanager
-async def paused_relay(target: int) -> AsyncIterator[tuple[int, trio.Event]]:
-    """A way to the node that swallows everything once the event is set."""
-    paused = trio.Event()
-
-    async def pump(source: trio.SocketStream, sink: trio.SocketStream) -> None:
-        with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
-            async for data in source:
-                if not paused.is_set():
-                    await sink.send_all(data)
-
-    async def relay(client: trio.SocketStream) -> None:
-        node = await trio.open_tcp_stream("127.0.0.1", target)
-        async with node, trio.open_nursery() as nursery:
-            nursery.start_soon(pump, client, node)
-            nursery.start_soon(pump, node, client)
-
-    async with serving(relay) as port:
-        yield port, paused
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,11 @@ class RabbitNode:
         """Where it speaks TLS, with a certificate of `authority` for 127.0.0.1."""
         return f"amqps://guest:guest@127.0.0.1:{self._tls_port}/"
 
+    @property
+    def running(self) -> bool:
+        """Whether it was started and not killed since."""
+        return bool(self._processes)
+
     def start(self) -> None:
         """Boot it; a failure shows the node's own last words."""
         for _ in range(STARTS):
@@ -73,6 +78,32 @@ class RabbitNode:
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait(STOP_SECONDS)
         self._processes.clear()
+
+    def pause(self) -> None:
+        """Let it hang: it keeps its sockets and says nothing."""
+        os.killpg(self._processes[-1].pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        os.killpg(self._processes[-1].pid, signal.SIGCONT)
+
+    def control(self, *arguments: str) -> str:
+        """What rabbitmqctl says."""
+        environment = self._environment()
+        del environment["RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS"]
+        command = self._as_user([str(self._launcher.with_name("rabbitmqctl")), *arguments])
+        done = subprocess.run(
+            command,
+            cwd=self._folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=BOOT_SECONDS,
+            check=False,
+        )
+        if done.returncode:
+            raise RuntimeError(f"rabbitmqctl {arguments[0]}: {done.stdout}{done.stderr}")
+        return done.stdout
 
     def remove(self) -> None:
         """Kill it and delete its files."""
@@ -123,13 +154,14 @@ class RabbitNode:
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": VM_ARGUMENTS,
         }
 
+    def _as_user(self, command: list[str]) -> list[str]:
+        ids = ["--reuid", self._user, "--regid", self._user, "--init-groups"]
+        return ["setpriv", *ids, "--", *command] if self._user else command
+
     def _spawn(self, command: list[str]) -> None:
-        if self._user:
-            ids = ["--reuid", self._user, "--regid", self._user, "--init-groups"]
-            command = ["setpriv", *ids, "--", *command]
         with (self._folder / "output").open("ab") as output:
             process = subprocess.Popen(
-                command,
+                self._as_user(command),
                 cwd=self._folder,
                 env=self._environment(),
                 stdin=subprocess.DEVNULL,

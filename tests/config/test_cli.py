@@ -176,10 +176,11 @@ def test_set_checks_the_file_among_the_others(path: Path, tmp_path: Path) -> Non
 
 def test_set_makes_a_new_file_that_hides_a_secret(path: Path, tmp_path: Path) -> None:
     """A new overlay is readable by all, one with a secret by its owner alone."""
-    for name, key, mode in (
-        ("a.toml", "api.name", 0o644),
-        ("b.toml", "plugins.settings.mail.password", 0o600),
+    for name, key, value, mode in (
+        ("a.toml", "api.name", "x", 0o644),
+        ("b.toml", "plugins.settings.mail.password", "x", 0o600),
+        ("c.toml", "queue.url", "amqp://u:x@h", 0o600),
     ):
         overlay = tmp_path / name
-        assert run(path, "set", key, "x", "--file", str(overlay)).exit_code == 0
+        assert run(path, "set", key, value, "--file", str(overlay)).exit_code == 0
         assert stat.S_IMODE(overlay.stat().st_mode) == mode

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from hermesd.config import Config, NamedQueue, load, validate
-from hermesd.config.sections import LivenessSection, LogLevel
+from hermesd.config.sections import LivenessSection, LogLevel, QueueKind
+from hermesd.core.amqp_names import Band, Names
 from hermesd.core.backoff import Backoff, BackoffKind
 from hermesd.core.errors import ConfigError
 
@@ -171,7 +172,37 @@ def test_what_is_not_toml_is_placed(tmp_path: Path, data: bytes, place: str) -> 
         ("[queues.'a b']", 'queues."a b": a queue\'s name has'),
         ("[store]\nurl = 'mysql://u:hidden@h/d'", "store.url: no store speaks 'mysql'"),
         ("[store]\nmax_pending = 1", "store.max_pending: must be at least store.max_group"),
-        ("[queue]\nkind = 'amqp'", "queue.kind: must be one of 'embedded', got 'amqp'"),
+        ("[queue]\nkind = 'kafka'", "queue.kind: must be one of 'embedded', 'amqp', got 'kafka'"),
+        ("[queue]\nkind = 'amqp'", "queue.url: is missing; queue.kind 'amqp' needs one like amqp:"),
+        ("[queue]\nurl = 'http://h/'", "queue.url: the broker's url must begin with amqp://"),
+        ("[queue]\nnamespace = ''", "queue.namespace: must be 1 to 64 letters, digits, '_', '-'"),
+        ("[queue]\nnamespace = 'a b'", "queue.namespace: must be 1 to 64 letters, digits, '_',"),
+        ("[queue]\nprefetch = 0", "queue.prefetch: must be a whole number from 1 to 1000, got 0"),
+        ("[queue]\nheartbeat_seconds = 0", "queue.heartbeat_seconds: must be a whole number of se"),
+        ("[queue]\nca_file = '/dev/nil'", "queue.ca_file: there is no file /dev/nil"),
+        ("[queue]\npassword_file = '/etc/hostname'", "queue.password_file: the url names no serve"),
+        (
+            "[queue]\nkind = 'amqp'\nurl = 'amqp://h'\nmax_message_bytes = 1049000",
+            "queue.max_message_bytes: must be at least 65536 more than worker.max_result_bytes",
+        ),
+        (
+            "[queue.names]\nqueue = '{namespace}.{queue}'",
+            "queue.names.queue: must have {queue} and {band} in it",
+        ),
+        ("[queue.names]\nexchange = ''", "queue.names.exchange: makes '', which is no name"),
+        (
+            "[queue.names]\nexchange = 'amq.x'",
+            "queue.names.exchange: makes 'amq.x', which is no",
+        ),
+        ("[queue.names]\nexchange = '{band}'", "queue.names.exchange: makes '{band}', which is no"),
+        (
+            "[queue.names]\noutcomes = '{namespace}.dlq'",
+            "queue.names.outcomes: makes 'hermes.dlq', as queue.names.dead_letter_queue does",
+        ),
+        (
+            f"[queue.names]\nqueue = '{{queue}}.{{band}}.{'x' * 240}'",
+            "queue.names.queue: makes a name of 257 bytes, over the 255 of AMQP",
+        ),
         ("[http]\nidle_seconds = 0.0", "http.idle_seconds: must be a number of seconds above 0"),
         ("[http]\nmax_headers = 0", "http.max_headers: must be a whole number of 1 or more"),
         ("[jobs]\ntimeout_seconds = 90000", "jobs.timeout_seconds: must be at most jobs.max"),
@@ -214,3 +245,28 @@ def test_a_config_made_in_a_program_is_checked_too() -> None:
 def test_the_default_queue_is_always_declared() -> None:
     """Whatever queues are named, `default` is among them."""
     assert set(Config(queues={"mail": NamedQueue()}).queues) == {"default", "mail"}
+
+
+BROKER_URLS = ("amqp://u:s3cret/x@h", "amqp://u:s3cret@h/a/b", "amqp:/u:s3cret@h", "u:s3cret@h")
+
+
+@pytest.mark.parametrize("url", BROKER_URLS)
+def test_a_bad_broker_url_is_never_shown(tmp_path: Path, url: str) -> None:
+    """Where a mark is not escaped, a password may stand anywhere."""
+    for path, environ in (
+        ([written(tmp_path, f"[queue]\nurl = '{url}'")], {}),
+        ([], {"HERMES_QUEUE__URL": url}),
+    ):
+        (told,) = problems_of(path, environ)
+        assert "queue.url: the broker's url" in told
+        assert "cret" not in told
+
+
+def test_a_broker_is_configured_by_its_url_alone(tmp_path: Path) -> None:
+    """All else has defaults; the names follow the namespace."""
+    path = written(tmp_path, "[queue]\nkind = 'amqp'\nurl = 'amqps://u@h/v'\nnamespace = 'shop'")
+    queue = load([path], {}).queue
+    assert queue.kind is QueueKind.AMQP
+    names = Names.of(queue.namespace, queue.names)
+    assert names.exchange == "shop.jobs"
+    assert names.queue_of("mail", Band.HIGH) == "shop.mail.high"

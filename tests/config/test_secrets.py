@@ -9,6 +9,7 @@ import pytest
 from hermesd.config import load
 from hermesd.config.load import load_with_origins
 from hermesd.config.secrets import MASK, masked, with_password, without_passwords
+from hermesd.core.amqp_url import AmqpUrl
 from hermesd.core.errors import ConfigError, InvalidValue
 
 MAIL = "[plugins.settings.mail]\npassword_file = 'mail.pw'\n"
@@ -71,6 +72,25 @@ def test_sqlite_takes_no_password(tmp_path: Path) -> None:
     (tmp_path / "pw").write_text("x")
     with pytest.raises(ConfigError, match=r"store\.password_file: the url names no server"):
         load([configured(tmp_path, "[store]\npassword_file = 'pw'")], {})
+
+
+def test_a_brokers_password_goes_from_its_file_into_the_url(tmp_path: Path) -> None:
+    """Which is masked when it is shown."""
+    (tmp_path / "pw").write_text("p@/s\n")
+    text = "[queue]\nurl = 'amqp://hermes@mq.example.org/jobs'\npassword_file = 'pw'\n"
+    queue = load([configured(tmp_path, text)], {}).queue
+    address = AmqpUrl.parse(queue.url)
+    assert (address.user, address.password, address.vhost) == ("hermes", "p@/s", "jobs")
+    assert masked(queue.url) == f"amqp://hermes:{MASK}@mq.example.org/jobs"
+
+
+def test_the_authority_of_a_broker_becomes_an_absolute_path(tmp_path: Path) -> None:
+    """Beside the file that names it; without TLS it is a mistake."""
+    (tmp_path / "ca.pem").write_text("")
+    text = "[queue]\nurl = 'amqps://h'\nca_file = 'ca.pem'\n"
+    assert load([configured(tmp_path, text)], {}).queue.ca_file == str(tmp_path / "ca.pem")
+    with pytest.raises(ConfigError, match=r"queue\.ca_file: is of use to an amqps:// url only"):
+        load([configured(tmp_path, text.replace("amqps", "amqp"))], {})
 
 
 @pytest.mark.parametrize(

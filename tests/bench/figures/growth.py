@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Final, NamedTuple
 
 import trio
 
@@ -27,34 +29,54 @@ KEEP: Final = {"HERMES_RETENTION__ENABLED": "false"}
 def measure(setting: Setting) -> None:
     """All of it; every row on a store of its own."""
     setting.board.head("8", f"growth: figure 1 with {CONNECTIONS} connections, as things grow")
-    for finished in FINISHED:
-        _with_finished(setting, int(finished * min(setting.scale, 1.0)))
-    for count in WORKERS:
-        with deployed(setting.place(f"workers-{count}"), worker=False) as running:
-            running.start_fleet(count)
-            _put(setting, running, f"recorded, {count} workers", JOBS)
+    with ExitStack() as stack:
+        _alternate(setting, [_with_finished(setting, stack, count) for count in FINISHED])
+    with ExitStack() as stack:
+        _alternate(setting, [_with_workers(setting, stack, count) for count in WORKERS])
     for size, jobs in PAYLOAD_BYTES.items():
         with deployed(setting.place(f"payload-{size}")) as running:
-            name = f"recorded, payloads of {size:,} bytes"
-            _put(setting, running, name, jobs, "--payload-bytes", str(size))
+            options = ("--payload-bytes", str(size))
+            _alternate(setting, [Case(f"payloads of {size:,} bytes", running, jobs, options)])
     _slope(setting)
 
 
-def _with_finished(setting: Setting, finished: int) -> None:
-    folder = setting.place(f"finished-{finished}")
+class Case(NamedTuple):
+    """One deployment, and what is put upon it."""
+
+    name: str
+    running: Deployment
+    jobs: int = JOBS
+    options: tuple[str, ...] = ()
+
+
+def _with_finished(setting: Setting, stack: ExitStack, count: int) -> Case:
+    finished = int(count * min(setting.scale, 1.0))
+    folder = setting.place(f"finished-{count}")
     progress(f"making {finished:,} finished jobs")
     trio.run(fill, folder / "hermes.db", finished)
-    with deployed(folder, KEEP) as running:
-        _put(setting, running, f"recorded, {finished:,} finished jobs in the store", JOBS)
+    running = stack.enter_context(deployed(folder, KEEP))
+    return Case(f"{finished:,} finished jobs in the store", running)
 
 
-def _put(setting: Setting, running: Deployment, name: str, count: int, *options: str) -> None:
-    jobs = setting.jobs(count)
-    submitted(running, jobs // 10, *options, connections=CONNECTIONS)
-    rounds = [
-        submitted(running, jobs, *options, connections=CONNECTIONS) for _ in range(setting.rounds)
-    ]
-    setting.board.put(name, [each.recorded for each in rounds], "jobs/s")
+def _with_workers(setting: Setting, stack: ExitStack, count: int) -> Case:
+    running = stack.enter_context(deployed(setting.place(f"workers-{count}"), worker=False))
+    running.start_fleet(count)
+    return Case(f"{count} workers", running)
+
+
+def _alternate(setting: Setting, cases: Sequence[Case]) -> None:
+    """The rounds of all cases by turns, so that a machine's moods touch them alike."""
+    values: list[list[float]] = [[] for _ in cases]
+    for number in range(setting.rounds + 1):
+        for case, found in zip(cases, values, strict=True):
+            jobs = setting.jobs(case.jobs if number else case.jobs // 10)  # the first warms up
+            result = submitted(case.running, jobs, *case.options, connections=CONNECTIONS)
+            if number:
+                found.append(result.recorded)
+    first = f"recorded, {cases[0].name}"
+    for case, found in zip(cases, values, strict=True):
+        others = () if case is cases[0] else (first,)
+        setting.board.put(f"recorded, {case.name}", found, "jobs/s", *others)
 
 
 def _slope(setting: Setting) -> None:
