@@ -22,11 +22,13 @@ from hermesd.core.fleet import (
     Registration,
     RegistrationAnswer,
 )
-from hermesd.core.job import Job, Rung
+from hermesd.core.job import Job, Rung, Token
 from hermesd.core.jobtype import JobType
+from hermesd.core.messages import JobMessage, OutcomeMessage
 from hermesd.core.outcome import Settlement
 from hermesd.core.records import (
     Assignment,
+    BrokerRange,
     Claim,
     ClaimAnswer,
     Counts,
@@ -36,6 +38,8 @@ from hermesd.core.records import (
     JobFilter,
     JobPage,
     KnownType,
+    PulledAnswer,
+    PulledOutcome,
     QueueStatus,
     Report,
     ReportAnswer,
@@ -71,8 +75,8 @@ class JobStore(Protocol):
         The answered job carries its new lease, which is the expected one plus one.
         """
 
-    async def claim(self, claim: Claim) -> ClaimAnswer:
-        """Grant a waiting job to the worker that pulled it; idempotent by (job, lease, worker)."""
+    async def claim(self, claims: Sequence[Claim]) -> Sequence[ClaimAnswer]:
+        """Grant waiting jobs to workers that pulled them; idempotent by (job, lease, worker)."""
 
     async def settle(self, settlements: Sequence[Settlement]) -> Sequence[Verdict]:
         """Record what became of running jobs; late and doubled ones are dropped and say so."""
@@ -100,6 +104,40 @@ class JobStore(Protocol):
 
     async def purge(self, job_ids: Sequence[str]) -> int:
         """Delete jobs that have ended, with their events; answers how many there were."""
+
+
+class Outbox(Protocol):
+    """The jobs that wait at the broker instead of in the store; their rows are its outbox.
+
+    Times are UTC seconds. A job's owner says where it waits, and its lease which message is valid.
+    """
+
+    async def hand_over(self, tokens: Sequence[Token], at: float) -> Sequence[bool]:
+        """The broker has confirmed these jobs' messages; False where a token is old by now.
+
+        The lease stays as it is, since the message carries it.
+        """
+
+    async def take_back(self, tokens: Sequence[Token], at: float) -> Sequence[Job | None]:
+        """Let jobs wait in the store, under a new lease and in their old places; None: old token.
+
+        One that was not handed over yet gets a new lease too, so that it cannot be any more.
+        """
+
+    async def with_broker(self, wanted: BrokerRange) -> Sequence[Token]:
+        """Jobs that wait at the broker, those published first foremost."""
+
+    async def broker_counts(self, published_before: float) -> Mapping[tuple[str, int], int]:
+        """How many jobs wait at the broker by (queue, priority), published before that time."""
+
+    async def settle_pulled(
+        self, outcomes: Sequence[PulledOutcome], at: float
+    ) -> Sequence[PulledAnswer]:
+        """Record claim and outcome together, of jobs that wait or that this incarnation claimed.
+
+        DROPPED where the lease has moved on otherwise. RETRY where an outcome could not be taken
+        while others were, or has no settlement but needs one: read its job and ask again.
+        """
 
 
 class JobReader(Protocol):
@@ -265,6 +303,25 @@ class Broker(Protocol):
         """The same, but nothing is created."""
 
 
+class Messages(Protocol):
+    """How jobs and outcomes are written into a broker's messages, and read from their bodies.
+
+    Writing raises TooLarge, reading InvalidValue where a body is not what it should be.
+    """
+
+    def encode_job(self, message: JobMessage) -> Message:
+        """Ready to be published."""
+
+    def encode_outcome(self, message: OutcomeMessage) -> Message:
+        """Ready to be published."""
+
+    def decode_job(self, body: bytes) -> JobMessage:
+        """The job's message of this body."""
+
+    def decode_outcome(self, body: bytes) -> OutcomeMessage:
+        """The outcome's message of this body."""
+
+
 class ControlLink(Protocol):
     """One worker's line to one api.
 
@@ -287,8 +344,11 @@ class ControlLink(Protocol):
     async def report(self, report: Report) -> ReportAnswer:
         """Hand over outcomes with a fresh view of the slots; one verdict each."""
 
-    async def claim(self, claim: Claim) -> ClaimAnswer:
-        """Ask for a job that was pulled from a queue."""
+    async def claim(self, claims: Sequence[Claim]) -> Sequence[ClaimAnswer]:
+        """Ask for jobs that were pulled from the broker, at most 200; idempotent, an answer each.
+
+        InvalidValue where one token is none at all, TooLarge where the answer would be.
+        """
 
     def pokes(self, incarnation: str) -> AbstractAsyncContextManager[AsyncIterator[None]]:
         """Signals to heartbeat now; losing the stream loses nothing."""
@@ -319,8 +379,8 @@ class ControlService(Protocol):
     async def report(self, report: Report) -> ReportAnswer:
         """See ControlLink.report."""
 
-    async def claim(self, claim: Claim) -> ClaimAnswer:
-        """See ControlLink.claim."""
+    async def claim(self, claims: Sequence[Claim]) -> Sequence[ClaimAnswer]:
+        """See ControlLink.claim; all are by one worker on one store."""
 
     def pokes(self, incarnation: str) -> AbstractAsyncContextManager[AsyncIterator[None]]:
         """One item for each poke; leaving the context means that the worker's stream closed."""

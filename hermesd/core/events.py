@@ -15,6 +15,8 @@ class EventKind(StrEnum):
     SUBMITTED = "submitted"
     DIRECT = "direct"  # accepted by a worker at once
     QUEUED = "queued"
+    PUBLISHED = "published"  # it waits at the broker now
+    TAKEN_BACK = "taken-back"  # it waits in the store again
     STARTED = "started"
     SUCCEEDED = "succeeded"
     FAILED = "failed"

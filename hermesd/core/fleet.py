@@ -10,7 +10,7 @@ from enum import StrEnum
 
 import msgspec
 
-from hermesd.core.job import Token
+from hermesd.core.job import Job, Token
 from hermesd.core.jobtype import JobType
 
 Slots = Mapping[str, int]
@@ -159,6 +159,24 @@ class DispatchItem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     def token(self) -> Token:
         """What the outcome must carry."""
         return Token(self.id, self.lease)
+
+
+def item_of(job: Job) -> DispatchItem:
+    """What the worker needs of a job."""
+    return DispatchItem(
+        id=job.id,
+        lease=job.lease,
+        type=job.type,
+        payload=job.payload,
+        queue=job.queue,
+        priority=job.priority,
+        attempt=job.attempts,
+        max_attempts=job.max_attempts,
+        timeout=job.timeout,
+        run=job.run,
+        labels=job.labels,
+        trace_context=job.trace_context,
+    )
 
 
 class DispatchBatch(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,9 +8,9 @@ from enum import StrEnum
 import msgspec
 
 from hermesd.core.fleet import SlotView
-from hermesd.core.job import Job, Rung, Token
+from hermesd.core.job import Job, Owner, Rung, Token
 from hermesd.core.jobtype import JobType
-from hermesd.core.outcome import Outcome
+from hermesd.core.outcome import Outcome, Settlement
 from hermesd.core.states import Move, State
 
 
@@ -58,12 +58,16 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
-    """A worker asks for a job it pulled; `token` is the message's."""
+    """A worker asks for a job it pulled; `token` is the message's.
+
+    Only a heartbeat after number `heartbeat` to the asked api can prove that it is not held.
+    """
 
     store_id: str
     token: Token
     worker_id: str
     incarnation: str
+    heartbeat: int = 0
     assigned_by: str = ""
     at: float = 0.0
 
@@ -82,10 +86,11 @@ class ClaimVerdict(StrEnum):
 
 
 class ClaimAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """`job` with its new lease where granted."""
+    """`job` with its new lease where granted; `repeated`: it had been granted before."""
 
     verdict: ClaimVerdict
     job: Job | None = None
+    repeated: bool = False
 
 
 class Verdict(StrEnum):
@@ -96,6 +101,66 @@ class Verdict(StrEnum):
     UNKNOWN = "unknown"  # no such job
     UNSTORABLE = "unstorable"  # could not be stored
     RETRY = "retry"  # not taken now, report it again
+
+
+class PulledOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """The outcome of a job that was pulled and run while no api was there to grant the claim.
+
+    `token` is the message's, from before the claim. `settlement` is what the outcome makes of
+    `running(job)`, of whichever of the two leases; it may be left out (None) for a success.
+    """
+
+    token: Token
+    incarnation: str
+    worker_id: str
+    outcome: Outcome
+    settlement: Settlement | None = None
+
+    def running(self, job: Job | None) -> Job | None:
+        """The job as it ran: claimed now if it waits still; None where this outcome is too late."""
+        if job is None:
+            return None
+        if job.state is State.QUEUED and job.lease == self.token.lease:
+            started = self.outcome.started_at or self.outcome.finished_at or job.updated_at
+            return msgspec.structs.replace(
+                job,
+                state=State.RUNNING,
+                owner=Owner.INCARNATION,
+                lease=job.lease + 1,
+                attempts=job.attempts + 1,
+                rung=Rung.AMQP,
+                worker_id=self.worker_id,
+                incarnation=self.incarnation,
+                started_at=started,
+            )
+        own = job.state is State.RUNNING and job.incarnation == self.incarnation
+        return job if own and job.lease == self.token.lease + 1 else None
+
+
+class PulledAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a pulled outcome.
+
+    Where something was recorded `running` is the job as it was settled, `settlement` how, and
+    `waiting` the job before the claim that was made up for (None: it had been claimed).
+    """
+
+    verdict: Verdict
+    waiting: Job | None = None
+    running: Job | None = None
+    settlement: Settlement | None = None
+
+
+class BrokerRange(msgspec.Struct, frozen=True, kw_only=True):
+    """Jobs of a queue that wait at the broker: of priorities `lowest` to `highest`, both included.
+
+    Only those published before that UTC second, and at most `limit`.
+    """
+
+    queue: str
+    lowest: int
+    highest: int
+    published_before: float
+    limit: int
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):

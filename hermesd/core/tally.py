@@ -15,6 +15,7 @@ class Tally:
 
     `waiting_changes` rises with every change of the latter, so that a reader of the store can tell
     whether its counts are outdated; `returned` with every job that comes back to its old place.
+    `under_way` are changes that the store may have already, and that are not counted here yet.
     """
 
     def __init__(self) -> None:
@@ -23,6 +24,7 @@ class Tally:
         self.waiting_total = 0
         self.waiting_changes = 0
         self.returned = 0
+        self.under_way = 0
 
     def reset(self, counts: Counts) -> None:
         """Start over from what the store says, of the states that it counted."""

@@ -17,6 +17,10 @@ class Verb(StrEnum):
     SETTLE_INSTEAD = "settle-instead"  # of an outcome that could not be stored
     ASSIGN = "assign"
     CLAIM = "claim"
+    HAND_OVER = "hand-over"
+    TAKE_BACK = "take-back"
+    SETTLE_PULLED = "settle-pulled"
+    SETTLE_PULLED_INSTEAD = "settle-pulled-instead"
     CANCEL = "cancel"
     REQUEUE = "requeue"
     RELEASE_DUE = "release-due"

@@ -4,7 +4,8 @@ A store reads the job, asks here, and writes the answer under a compare-and-set 
 lease that it read. The rules, beside the table in `core.states`:
 
 - every way into `queued` raises the lease and takes the job from its worker; its place in the
-  queue is new unless it comes back from `running`;
+  queue is new unless it comes back from `running`, or from the broker;
+- to hand it over to the broker is no move: it stays queued at its lease, its owner is another;
 - to `scheduled` the lease rises too, and the timer owns the job;
 - an end leaves the lease, and nobody owns the job;
 - a job whose cancel was asked for is never tried again: where it would be, it is cancelled.
@@ -21,14 +22,7 @@ from hermesd.core.errors import IllegalMove, InvalidValue
 from hermesd.core.events import EventKind
 from hermesd.core.job import ErrorInfo, Job, Owner, Rung
 from hermesd.core.outcome import Settlement
-from hermesd.core.records import (
-    Assignment,
-    Claim,
-    ClaimAnswer,
-    ClaimVerdict,
-    EventRecord,
-    Verdict,
-)
+from hermesd.core.records import Assignment, Claim, EventRecord, Verdict
 from hermesd.core.states import Move, State, after, sources
 from hermesd.stores.micros import whole, whole_or_none
 
@@ -39,6 +33,7 @@ _AGAIN = frozenset({Move.RETRY, Move.SNOOZE, Move.RELEASE})
 _OUTCOMES = frozenset({Move.SUCCEED, Move.FAIL, Move.CANCEL, Move.RETURN}) | _AGAIN
 _SOURCES: Final = {move: sources(move) for move in Move}
 _OWNER_AT_INSERT: Final = {
+    State.QUEUED: Owner.STORE,
     State.RUNNING: Owner.INCARNATION,
     State.SCHEDULED: Owner.TIMER,
 }
@@ -109,39 +104,13 @@ def assigned(job: Job | None, assignment: Assignment) -> Change | None:
     if job.state not in _SOURCES[assignment.move] or job.owner is Owner.AMQP:
         return None
     attempts = job.attempts + (assignment.move is Move.ASSIGN)
-    return _running(job, assignment, whole(assignment.at), attempts, assignment.rung)
+    return begun(job, assignment, whole(assignment.at), attempts, assignment.rung)
 
 
-def claimed(
-    job: Job | None, claim: Claim, at: float, *, living: bool
-) -> tuple[ClaimAnswer, Change | None]:
-    """The answer to a worker that pulled a message, and what it makes of the job."""
-    if not living:
-        return ClaimAnswer(verdict=ClaimVerdict.FENCED), None
-    if job is None:
-        return ClaimAnswer(verdict=ClaimVerdict.UNKNOWN), None
-    if job.state is State.QUEUED and job.lease == claim.token.lease:
-        change = _running(job, claim, whole(claim.at or at), job.attempts + 1, Rung.AMQP)
-        return ClaimAnswer(verdict=ClaimVerdict.GRANTED, job=change.after), change
-    return _claimed_before(job, claim), None
-
-
-def _claimed_before(job: Job, claim: Claim) -> ClaimAnswer:
-    if job.state is State.RUNNING and job.lease > claim.token.lease:
-        own = job.lease == claim.token.lease + 1 and job.incarnation == claim.incarnation
-        if own:
-            return ClaimAnswer(verdict=ClaimVerdict.GRANTED, job=job)
-        return ClaimAnswer(verdict=ClaimVerdict.RUNNING_ELSEWHERE)
-    if job.state is State.CANCELLED:
-        return ClaimAnswer(verdict=ClaimVerdict.CANCELLED)
-    if job.state.terminal:
-        return ClaimAnswer(verdict=ClaimVerdict.FINISHED)
-    return ClaimAnswer(verdict=ClaimVerdict.STALE)
-
-
-def _running(
+def begun(
     job: Job, worker: Assignment | Claim, at: float, attempts: int, rung: Rung | None
 ) -> Change:
+    """The job at its worker, under the next lease."""
     running = replace(
         job,
         state=State.RUNNING,
@@ -210,7 +179,7 @@ def _kind(move: Move, error: ErrorInfo | None) -> EventKind:
 
 def _to_state(job: Job, state: State, at: float, fields: dict[str, Any]) -> Job:
     if state is State.QUEUED:
-        return _queued(job, at, fields)
+        return queued(job, at, fields)
     if state is State.SCHEDULED:
         owner, lease = Owner.TIMER, job.lease + 1
         fields = {**fields, "rung": None, "assigned_by": None, "worker_id": None}
@@ -221,8 +190,9 @@ def _to_state(job: Job, state: State, at: float, fields: dict[str, Any]) -> Job:
     return replace(job, **{**fields, "state": state, "owner": owner, "lease": lease}, updated_at=at)
 
 
-def _queued(job: Job, at: float, fields: dict[str, Any]) -> Job:
-    queued: dict[str, Any] = {
+def queued(job: Job, at: float, fields: dict[str, Any]) -> Job:
+    """The job as it waits in the store, under the next lease, with `fields` changed."""
+    changed: dict[str, Any] = {
         **fields,
         "state": State.QUEUED,
         "owner": Owner.STORE,
@@ -234,16 +204,16 @@ def _queued(job: Job, at: float, fields: dict[str, Any]) -> Job:
         "started_at": None,
         "updated_at": at,
     }
-    if job.state is not State.RUNNING:
-        queued["enqueued_at"] = at
-    return replace(job, **queued)
+    if job.state not in (State.RUNNING, State.QUEUED):
+        changed["enqueued_at"] = at
+    return replace(job, **changed)
 
 
 def due(job: Job | None, at: float) -> Change | None:
     """A scheduled job whose time has come, queued; None where it is not scheduled or not due."""
     if job is None or job.state is not State.SCHEDULED or (job.run_at or 0.0) > at:
         return None
-    return Change(before=job, after=_queued(job, at, {}))
+    return Change(before=job, after=queued(job, at, {}))
 
 
 def cancelled(job: Job, at: float) -> Change | None:
@@ -264,8 +234,8 @@ def requeued(job: Job | None, at: float) -> Change | None:
     if job is None:
         return None
     if job.state is State.SCHEDULED:
-        queued = _queued(job, at, {})
-        return Change(before=job, after=queued, event=_event(job, EventKind.DUE, at))
+        now = queued(job, at, {})
+        return Change(before=job, after=now, event=_event(job, EventKind.DUE, at))
     if job.state is not State.FAILED:
         return None
     fresh: dict[str, Any] = {
@@ -278,8 +248,8 @@ def requeued(job: Job | None, at: float) -> Change | None:
         "result": None,
         "error": None,
     }
-    queued = _queued(job, at, fresh)
-    return Change(before=job, after=queued, event=_event(queued, EventKind.REQUEUED, at))
+    again = queued(job, at, fresh)
+    return Change(before=job, after=again, event=_event(again, EventKind.REQUEUED, at))
 
 
 def orphaned(job: Job | None, at: float) -> Change | None:
@@ -291,7 +261,7 @@ def orphaned(job: Job | None, at: float) -> Change | None:
         ended = _to_state(job, State.CANCELLED, at, {"error": cause})
         event = _event(job, EventKind.CANCELLED, at, cause)
         return Change(before=job, after=ended, event=event)
-    back = _queued(job, at, {"error": cause, "attempts": max(job.attempts - 1, 0)})
+    back = queued(job, at, {"error": cause, "attempts": max(job.attempts - 1, 0)})
     return Change(before=job, after=back, event=_event(job, EventKind.RELEASED, at, cause))
 
 

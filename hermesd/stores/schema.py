@@ -66,14 +66,19 @@ def _jobs(metadata: sa.MetaData) -> None:
         sa.Column("progress_note", text),
         sqlite_with_rowid=False,
     )
-    _partial("jobs_queued", "queued", jobs, "queue", "type", jobs.c.priority.desc(), "order_key")
-    _partial("jobs_scheduled", "scheduled", jobs, "run_us")
-    _partial("jobs_running", "running", jobs, "incarnation")
-    _partial("jobs_failed", "failed", jobs, "id")
+    # The column of an index's own condition is in it too: SQLite looks at the row for it otherwise
+    # (measured, to count 100,000 waiting jobs: 15 against 250 ms).
+    best_first = (jobs.c.priority.desc(), "order_key", "state")
+    _partial("jobs_queued", "state = 'queued'", jobs, "queue", "type", "owner", *best_first)
+    published = ("priority", "published_us", "id", "owner")
+    _partial("jobs_with_broker", "owner = 'amqp'", jobs, "queue", *published)
+    _partial("jobs_scheduled", "state = 'scheduled'", jobs, "run_us")
+    _partial("jobs_running", "state = 'running'", jobs, "incarnation")
+    _partial("jobs_failed", "state = 'failed'", jobs, "id")
 
 
-def _partial(name: str, state: str, table: sa.Table, *columns: Any) -> None:
-    only = sa.text(f"state = '{state}'")
+def _partial(name: str, condition: str, table: sa.Table, *columns: Any) -> None:
+    only = sa.text(condition)
     found = [table.c[one] if isinstance(one, str) else one for one in columns]
     sa.Index(name, *found, sqlite_where=only, postgresql_where=only)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
@@ -71,9 +71,9 @@ class DirectLink:
         """See ControlLink."""
         return await self._call("report", self.service.report, report)
 
-    async def claim(self, claim: Claim) -> ClaimAnswer:
+    async def claim(self, claims: Sequence[Claim]) -> Sequence[ClaimAnswer]:
         """See ControlLink."""
-        return await self._call("claim", self.service.claim, claim)
+        return await self._call("claim", self.service.claim, claims)
 
     @asynccontextmanager
     async def pokes(self, incarnation: str) -> AsyncIterator[AsyncIterator[None]]:

@@ -28,9 +28,11 @@ from hermesd.core.records import (
 from hermesd.core.states import State
 from hermesd.ports import Clock
 from hermesd.stores import moves
+from hermesd.stores.broker_moves import claimed
 from hermesd.stores.micros import whole
 from hermesd.testing.memory_contents import Contents, KeptKey
 from hermesd.testing.memory_fleet import MemoryFleet, MemoryTypes
+from hermesd.testing.memory_outbox import MemoryOutbox
 from hermesd.testing.memory_reader import MemoryReader
 
 
@@ -40,6 +42,7 @@ class MemoryStore:
     def __init__(self, clock: Clock) -> None:
         contents = Contents(store_id=uuid4().hex)
         self.jobs = MemoryJobs(contents, clock)
+        self.outbox = MemoryOutbox(contents)
         self.reader = MemoryReader(contents)
         self.fleet = MemoryFleet(contents, clock)
         self.types = MemoryTypes(contents, clock)
@@ -118,14 +121,17 @@ class MemoryJobs:
             for one in assignments
         ]
 
-    async def claim(self, claim: Claim) -> ClaimAnswer:
+    async def claim(self, claims: Sequence[Claim]) -> Sequence[ClaimAnswer]:
         """Grant or refuse."""
         await trio.lowlevel.checkpoint()
+        return [self._claim(claim) for claim in claims]
+
+    def _claim(self, claim: Claim) -> ClaimAnswer:
         if claim.store_id != self._held.store_id:
             return ClaimAnswer(verdict=ClaimVerdict.FOREIGN_STORE)
         living = self._held.is_living(claim.incarnation)
         job = self._held.jobs.get(claim.token.job_id)
-        answer, change = moves.claimed(job, claim, self._now(), living=living)
+        answer, change = claimed(job, claim, self._now(), living=living)
         self._held.apply(change)
         return answer
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from hermesd.core.fleet import Incarnation
-from hermesd.core.job import Job
+from hermesd.core.job import Job, Owner
 from hermesd.core.records import EventRecord, KnownType
 from hermesd.core.states import State
 from hermesd.stores.micros import micros
@@ -27,6 +27,7 @@ class Contents(msgspec.Struct, kw_only=True):
     store_id: str
     jobs: dict[str, Job] = {}
     places: dict[str, int] = {}
+    published: dict[str, float] = {}  # when, of those that wait at the broker
     last_place: int = 0
     events: list[EventRecord] = []
     keys: dict[tuple[str, str], KeptKey] = {}
@@ -44,6 +45,8 @@ class Contents(msgspec.Struct, kw_only=True):
             return None
         job = change.after
         self.jobs[job.id] = job
+        if job.owner is not Owner.AMQP:
+            self.published.pop(job.id, None)
         if change.new_place:
             self.enter(job, job.enqueued_at or 0.0)
         if change.event is not None:

@@ -50,9 +50,9 @@ class UnsteadyJobs:
         """See JobStore."""
         return await self._change(self._inner.assign, assignments)
 
-    async def claim(self, claim: Claim) -> ClaimAnswer:
+    async def claim(self, claims: Sequence[Claim]) -> Sequence[ClaimAnswer]:
         """See JobStore."""
-        return await self._change(self._inner.claim, claim)
+        return await self._change(self._inner.claim, claims)
 
     async def settle(self, settlements: Sequence[Settlement]) -> Sequence[Verdict]:
         """See JobStore."""

@@ -127,6 +127,44 @@ async def test_an_old_token_beside_good_ones_fails_alone(
         assert await store.reader.count(JobFilter()) == 5
 
 
+async def test_a_hand_over_shares_the_commit_of_the_others(
+    opener: Opener, clock: ManualClock
+) -> None:
+    """Hand-overs of several callers and all else that came meanwhile; each gets its answer."""
+    async with opener() as store:
+        scene = Scene(store, clock)
+        await scene.living("inc-1")
+        jobs = [await scene.queued() for _ in range(4)]
+        pushed, back = await scene.queued(), await scene.at_broker()
+        before = store.stats().commits
+        answers: dict[str, Any] = {}
+
+        async def hand_over(name: str, *some: Job) -> None:
+            tokens = [one.token for one in some]
+            answers[name] = await store.outbox.hand_over(tokens, clock.utc())
+
+        async def take_back() -> None:
+            answers["back"] = await store.outbox.take_back([back.token], clock.utc())
+
+        async def assign() -> None:
+            order = scene.assignment(pushed, Move.ASSIGN, "inc-1")
+            order = msgspec.structs.replace(order, job=pushed)
+            answers["pushed"] = await store.jobs.assign([order])
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(take_back)
+            nursery.start_soon(hand_over, "first", *jobs[:2], pushed)
+            nursery.start_soon(assign)
+            nursery.start_soon(hand_over, "second", back, *jobs[2:])
+            nursery.start_soon(scene.submit, scene.job())
+        assert store.stats().commits == before + 1
+        assert answers["first"] == [True, True, False]
+        assert answers["second"] == [False, True, True]
+        assert answers["back"] == [await scene.now(back)]
+        assert answers["pushed"] == [await scene.now(pushed)]
+        assert await store.outbox.broker_counts(clock.utc() + 1) == {("default", 3): 4}
+
+
 async def test_a_job_that_is_there_already_fails_alone(opener: Opener, clock: ManualClock) -> None:
     """Its caller is told, the others of the group are stored."""
     async with opener() as store:

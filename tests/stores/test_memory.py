@@ -8,6 +8,7 @@ from hermesd.testing.clock import ManualClock
 from hermesd.testing.conformance import (
     FleetConformance,
     JobStoreConformance,
+    OutboxConformance,
     TypeCatalogueConformance,
 )
 from hermesd.testing.memory import MemoryStore
@@ -21,6 +22,10 @@ async def store(clock: ManualClock) -> MemoryStore:
 
 class TestMemoryJobs(JobStoreConformance):
     """JobStore and JobReader."""
+
+
+class TestMemoryOutbox(OutboxConformance):
+    """Outbox."""
 
 
 class TestMemoryFleet(FleetConformance):

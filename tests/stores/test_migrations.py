@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from hermesd.core.errors import ConfigError, StoreUnavailable
+from hermesd.core.job import Token
 from hermesd.stores import migrate, schema, version
 from hermesd.stores.sqlite import SqliteStore
 from hermesd.stores.sqlite.rows import CHANGING, IDENTITY, Row
@@ -88,6 +90,31 @@ def test_the_migrations_make_the_schema(database: Path) -> None:
         context = MigrationContext.configure(connection, opts=options)
         assert compare_metadata(context, schema.build()) == []
     engine.dispose()
+
+
+async def test_what_an_older_hermesd_stored_is_kept(
+    opener: Opener, database: Path, clock: ManualClock
+) -> None:
+    """A store of the first version is migrated as it is opened, and its jobs go on."""
+    database.unlink()
+    with migrate._connection(f"sqlite:///{database}") as connection:
+        config = migrate._config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, version.KNOWN[0])
+        connection.commit()
+    with closing(sqlite3.connect(database)) as plain, plain:
+        plain.execute(
+            "INSERT INTO jobs (id, type, queue, state, owner, payload, backoff, labels, priority, "
+            "lease, run, attempts, max_attempts, timeout_us, crash_count, crash_limit, "
+            "cancel_requested, order_key, created_us, updated_us) "
+            "VALUES ('old', 'test.echo', 'default', 'queued', 'store', '1', '{}', '{}', 3, "
+            "2, 1, 0, 3, 1000000, 0, 3, 0, 1, 1, 1)"
+        )
+    async with opener() as store:
+        assert await Scene(store, clock).waiting() == ["old"]
+        assert await store.outbox.hand_over([Token("old", 2)], clock.utc()) == [True]
+        assert await store.outbox.broker_counts(clock.utc() + 1) == {("default", 3): 1}
+    assert migrate.current(f"sqlite:///{database}") == version.HEAD
 
 
 def test_the_rows_are_columns_of_the_table() -> None:

@@ -34,6 +34,9 @@ def plan(connection: sqlite3.Connection, statement: str) -> list[str]:
         "INSERT_ALL",
         "SUCCEED_ALL",
         "ASSIGN_ALL",
+        "STILL_OWN",
+        "HAND_OVER",
+        "AT_BROKER",
         "CHANGE_JOBS",
         "JOBS_BY_ID",
         "INSERT_EVENTS",
@@ -66,9 +69,28 @@ def test_live_jobs_are_counted_in_the_indexes_of_their_states(
 
 
 def test_waiting_jobs_need_no_sort(connection: sqlite3.Connection) -> None:
-    """The index gives them best first."""
+    """The index gives them best first, and passes by those at the broker."""
     steps = plan(connection, statements.WAITING_IN_PAIR)
     assert not [step for step in steps if "TEMP B-TREE" in step], steps
+    assert [step for step in steps if "INDEX jobs_queued (queue=? AND type=? AND owner=?)" in step]
+
+
+def test_what_waits_is_counted_in_the_order_of_its_index(connection: sqlite3.Connection) -> None:
+    """Without a sort, and without the rows themselves."""
+    assert plan(connection, statements.COUNT_WAITING) == [
+        "SCAN jobs USING COVERING INDEX jobs_queued"
+    ]
+
+
+def test_jobs_at_the_broker_have_an_index_of_their_own(connection: sqlite3.Connection) -> None:
+    """By band and time of publishing: finding and counting them costs nothing for all others."""
+    steps = plan(connection, statements.AT_BROKER)
+    index = "INDEX jobs_with_broker (queue=? AND priority=? AND published_us<?)"
+    assert [step for step in steps if index in step], steps
+    assert not [step for step in steps if "TEMP B-TREE" in step], steps
+    assert plan(connection, statements.COUNT_AT_BROKER) == [
+        "SCAN jobs USING COVERING INDEX jobs_with_broker"
+    ]
 
 
 def test_the_walk_over_ended_jobs_needs_no_sort(connection: sqlite3.Connection) -> None:

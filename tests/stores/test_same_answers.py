@@ -12,7 +12,8 @@ import pytest
 
 from hermesd.core.errors import HermesError
 from hermesd.core.job import ErrorInfo, Job
-from hermesd.core.records import EndedRange, JobFilter, Waiting
+from hermesd.core.outcome import OutcomeKind
+from hermesd.core.records import BrokerRange, EndedRange, JobFilter, Waiting
 from hermesd.core.states import Move, State
 from hermesd.stores.sqlite import SqliteStore
 from hermesd.testing.clock import ManualClock
@@ -20,7 +21,8 @@ from hermesd.testing.conformance import Scene
 from hermesd.testing.memory import MemoryStore
 
 STEPS = 250
-OUTCOMES = (Move.SUCCEED, Move.FAIL, Move.RETRY, Move.SNOOZE, Move.RELEASE, Move.CANCEL)
+AGAIN = (Move.RETRY, Move.SNOOZE, Move.RELEASE)
+OUTCOMES = (Move.SUCCEED, Move.FAIL, Move.CANCEL, Move.RETURN, *AGAIN)
 INCARNATIONS = ("inc-1", "inc-2", "inc-3")
 PAIRS = tuple((queue, kind) for queue in ("default", "slow") for kind in ("test.echo", "mail"))
 
@@ -41,8 +43,18 @@ class Walk:
         if not self._known or chance.random() < 0.3:
             return self._insert()
         self._scene.clock.advance(chance.choice((0.0, 0.000001, 1.5)))
-        verbs = (self._settle, self._assign, self._claim, self._operate, self._sweep, self._fleet)
-        return chance.choices(verbs, weights=(6, 5, 2, 3, 2, 1))[0]()
+        verbs = {
+            self._settle: 6,
+            self._assign: 5,
+            self._hand_over: 6,
+            self._take_back: 2,
+            self._claim: 3,
+            self._settle_pulled: 3,
+            self._operate: 3,
+            self._sweep: 2,
+            self._fleet: 1,
+        }
+        return chance.choices(list(verbs), weights=list(verbs.values()))[0]()
 
     def learn(self, jobs: list[Job]) -> None:
         """The jobs as they are now: the next calls name their leases, mostly."""
@@ -96,12 +108,37 @@ class Walk:
         return lambda scene: scene.store.jobs.assign(orders)
 
     def _claim(self) -> Step:
-        job, incarnation = self._token_of(), self._chance.choice(INCARNATIONS)
+        jobs, incarnation = self._waiting_tokens(), self._chance.choice(INCARNATIONS)
 
         async def claim(scene: Scene) -> Any:
-            return await scene.store.jobs.claim(await scene.claim(job, incarnation=incarnation))
+            claims = [await scene.claim(job, incarnation=incarnation) for job in jobs]
+            return await scene.store.jobs.claim(claims)
 
         return claim
+
+    def _hand_over(self) -> Step:
+        tokens, at = [job.token for job in self._waiting_tokens()], self._scene.clock.utc()
+        return lambda scene: scene.store.outbox.hand_over(tokens, at)
+
+    def _take_back(self) -> Step:
+        tokens, at = [job.token for job in self._waiting_tokens()], self._scene.clock.utc()
+        return lambda scene: scene.store.outbox.take_back(tokens, at)
+
+    def _settle_pulled(self) -> Step:
+        chance, outcomes = self._chance, []
+        for job in self._waiting_tokens():
+            if job.state is State.RUNNING and chance.random() < 0.7:  # claimed a moment ago
+                job = msgspec.structs.replace(job, state=State.QUEUED, lease=job.lease - 1)
+            who, kind = chance.choice(INCARNATIONS), chance.choice(list(OutcomeKind))
+            outcomes.append(self._scene.pulled(job, kind, incarnation=who))
+        at = self._scene.clock.utc()
+        return lambda scene: scene.store.outbox.settle_pulled(outcomes, at)
+
+    def _waiting_tokens(self) -> list[Job]:
+        """Mostly of jobs that wait."""
+        waiting = [job for job in self._known if job.state is State.QUEUED]
+        jobs = [self._token_of() for _ in range(2)]
+        return jobs + self._chance.choices(waiting or jobs, k=3)
 
     def _operate(self) -> Step:
         ids = [self._job().id for _ in range(3)]
@@ -147,11 +184,24 @@ async def everything(scene: Scene) -> dict[str, Any]:
         "events": [list(await reader.events(job_id)) for job_id in ids],
         "waiting": list(await scene.store.jobs.waiting(Waiting(pairs=PAIRS, limit=1000))),
         "next due": await scene.store.jobs.next_due(),
+        "broker": dict(await scene.store.outbox.broker_counts(scene.clock.utc())),
+        "there": [list(await scene.store.outbox.with_broker(one)) for one in _bands(scene)],
+        "misowned": list(await reader.misowned(100)),
         "counts": await reader.counts(),
         "live": await reader.counts(live=True),
         "ended": await reader.ended(_ended(scene.clock.utc())),
         "living": list(await scene.store.fleet.living()),
     }
+
+
+def _bands(scene: Scene) -> list[BrokerRange]:
+    """Some of what was published before now, more than there may be and less."""
+    now = scene.clock.utc()
+    return [
+        BrokerRange(queue="default", lowest=0, highest=10, published_before=now, limit=100),
+        BrokerRange(queue="default", lowest=3, highest=6, published_before=now, limit=2),
+        BrokerRange(queue="slow", lowest=0, highest=3, published_before=now - 2, limit=3),
+    ]
 
 
 def _ended(now: float) -> EndedRange:
@@ -172,6 +222,7 @@ async def test_memory_and_sqlite_agree(seed: int, store: SqliteStore, clock: Man
             ours, theirs = list(ours), list(theirs)
         assert ours == theirs, f"step {number}"
         held = await everything(scenes[0])
+        assert not held["misowned"]
         if number % 10 == 0:
             assert held == await everything(scenes[1]), f"after step {number}"
         walk.learn(held["jobs"])

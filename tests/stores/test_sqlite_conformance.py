@@ -5,12 +5,17 @@ from __future__ import annotations
 from hermesd.testing.conformance import (
     FleetConformance,
     JobStoreConformance,
+    OutboxConformance,
     TypeCatalogueConformance,
 )
 
 
 class TestSqliteJobs(JobStoreConformance):
     """JobStore and JobReader."""
+
+
+class TestSqliteOutbox(OutboxConformance):
+    """Outbox."""
 
 
 class TestSqliteFleet(FleetConformance):

@@ -14,7 +14,8 @@ import trio
 import trio.testing
 
 from hermesd.core.errors import OutcomeUnknown, StoreUnavailable, Unstorable
-from hermesd.core.job import Job
+from hermesd.core.job import Job, Owner
+from hermesd.core.outcome import OutcomeKind
 from hermesd.core.records import JobFilter, Verdict
 from hermesd.core.states import Move, State
 from hermesd.stores.sqlite import SqliteStore, transaction
@@ -117,6 +118,46 @@ async def test_an_outcome_that_cannot_be_stored_fails_its_job(
         assert failed.error is not None
         assert failed.error.kind == "unstorable-result"
         assert await scene.event_kinds(failed) == ["unstorable"]
+
+
+async def test_a_pulled_outcome_that_cannot_be_stored_fails_its_job(
+    opener: Opener, clock: ManualClock, tuned: Tune
+) -> None:
+    """It alone, claim and all; the good ones beside it are recorded."""
+    tuned(limited)
+    async with opener() as store:
+        scene = Scene(store, clock)
+        jobs = [await scene.at_broker() for _ in range(5)]
+        outcomes = [scene.pulled(job, OutcomeKind.SUCCEEDED, result=b"1") for job in jobs]
+        outcomes[2] = scene.pulled(jobs[2], OutcomeKind.SUCCEEDED, result=bytes(BIG))
+        outcomes[3] = msgspec.structs.replace(outcomes[2], token=jobs[3].token, settlement=None)
+        answers = await store.outbox.settle_pulled(outcomes, clock.utc())
+        recorded, refused = Verdict.RECORDED, Verdict.UNSTORABLE
+        assert [one.verdict for one in answers] == [recorded, recorded, refused, refused, recorded]
+        for job, answer in zip(jobs[2:4], answers[2:4], strict=True):
+            now = await scene.now(job)
+            assert (now.state, now.attempts, now.lease) == (State.FAILED, 1, 1)
+            assert now.error is not None
+            assert now.error.kind == "unstorable-result"
+            assert answer.settlement is not None
+            assert answer.settlement.error == now.error
+
+
+async def test_a_hand_over_of_unknown_fate_is_unknown(
+    opener: Opener, clock: ManualClock, tuned: Tune
+) -> None:
+    """It leaves no trace in state and lease that could be looked up; the row tells, if read."""
+    faults: list[bool] = []
+    tuned(lambda real: DoubtfulConnection(real, landed=True, faults=faults))
+    async with opener() as store:
+        scene = Scene(store, clock)
+        job = await scene.queued()
+        faults.append(True)
+        with pytest.raises(OutcomeUnknown):
+            await store.outbox.hand_over([job.token], clock.utc())
+        assert (await scene.now(job)).owner is Owner.AMQP
+        (back,) = await store.outbox.take_back([job.token], clock.utc())
+        assert back is not None
 
 
 async def test_a_locked_database_stores_nothing_and_recovers(

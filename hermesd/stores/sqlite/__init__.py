@@ -21,6 +21,7 @@ from hermesd.stores.sqlite import prepare
 from hermesd.stores.sqlite.fleet import SqliteFleet, SqliteTypes
 from hermesd.stores.sqlite.jobs import SqliteJobs, Writes, check
 from hermesd.stores.sqlite.lock import exclusive
+from hermesd.stores.sqlite.outbox import SqliteOutbox
 from hermesd.stores.sqlite.reader import SqliteReader
 from hermesd.stores.sqlite.reads import ReadPool
 from hermesd.stores.sqlite.transaction import SqliteWriter
@@ -32,6 +33,7 @@ class SqliteStore:
     def __init__(self, group: GroupCommit, reads: ReadPool, clock: Clock, store_id: str) -> None:
         writes = Writes(group, clock)
         self.jobs = SqliteJobs(writes, reads, store_id)
+        self.outbox = SqliteOutbox(writes, reads)
         self.reader = SqliteReader(reads)
         self.fleet = SqliteFleet(writes, reads, store_id)
         self.types = SqliteTypes(writes, reads)

@@ -7,18 +7,20 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from hermesd.core.errors import IllegalMove, NotFound
-from hermesd.core.job import Job
+from hermesd.core.job import Job, Token
 from hermesd.core.outcome import Settlement
-from hermesd.core.records import Claim, ClaimAnswer, Verdict
-from hermesd.stores import moves
+from hermesd.core.records import Claim, ClaimAnswer, PulledAnswer, PulledOutcome, Verdict
+from hermesd.stores import broker_moves, moves
 from hermesd.stores.backend import Part, Verb
-from hermesd.stores.micros import micros
+from hermesd.stores.micros import micros, whole
 from hermesd.stores.sqlite import fleet_rows, statements
 from hermesd.stores.sqlite.unit import Unit
 
 _BY_TOKEN: Final = frozenset({Verb.SETTLE, Verb.SETTLE_INSTEAD, Verb.ASSIGN, Verb.CLAIM})
+_PULLED: Final = frozenset({Verb.SETTLE_PULLED, Verb.SETTLE_PULLED_INSTEAD})
 _BY_ID: Final = frozenset({Verb.CANCEL, Verb.REQUEUE})
 
 
@@ -37,6 +39,10 @@ class Changes:
         for place, part in enumerate(parts):
             if part.verb in _BY_TOKEN:
                 ids.update(item.token.job_id for item in part.items)
+            elif part.verb is Verb.TAKE_BACK:
+                ids.update(token.job_id for token, _ in part.items)
+            elif part.verb in _PULLED:
+                ids.update(outcome.token.job_id for outcome, _ in part.items)
             elif part.verb in _BY_ID:
                 ids.update(part.items)
             else:
@@ -68,6 +74,13 @@ class Changes:
                 return [self._assign(item) for item in part.items]
             case Verb.CLAIM:
                 return [self._claim(item, part.at) for item in part.items]
+            case Verb.TAKE_BACK:
+                return [self._take_back(token, at) for token, at in part.items]
+            case Verb.SETTLE_PULLED:
+                return [self._settle_pulled(outcome, at) for outcome, at in part.items]
+            case Verb.SETTLE_PULLED_INSTEAD:
+                answers = [self._settle_pulled(outcome, at) for outcome, at in part.items]
+                return [replace(one, verdict=_as_unstorable(one.verdict)) for one in answers]
             case Verb.CANCEL:
                 return [self._cancel(job_id, part.at) for job_id in part.items]
             case Verb.REQUEUE:
@@ -87,7 +100,17 @@ class Changes:
     def _claim(self, claim: Claim, at: float) -> ClaimAnswer:
         job = self._unit.get(claim.token.job_id)
         living = claim.incarnation in self._living
-        answer, change = moves.claimed(job, claim, at, living=living)
+        answer, change = broker_moves.claimed(job, claim, at, living=living)
+        self._unit.apply(change)
+        return answer
+
+    def _take_back(self, token: Token, at: float) -> Job | None:
+        job = self._unit.get(token.job_id)
+        return self._unit.apply(broker_moves.taken_back(job, token, whole(at)))
+
+    def _settle_pulled(self, outcome: PulledOutcome, at: float) -> PulledAnswer:
+        job = self._unit.get(outcome.token.job_id)
+        answer, change = broker_moves.pulled(job, outcome, at)
         self._unit.apply(change)
         return answer
 

@@ -80,13 +80,12 @@ class SqliteJobs:
         """Each job with its new lease, or None."""
         return await self._writes.do(Verb.ASSIGN, assignments)
 
-    async def claim(self, claim: Claim) -> ClaimAnswer:
-        """Grant or refuse; a message of another store is refused without asking."""
-        if claim.store_id != self._store_id:
-            return ClaimAnswer(verdict=ClaimVerdict.FOREIGN_STORE)
-        (answer,) = await self._writes.do(Verb.CLAIM, (claim,))
-        granted: ClaimAnswer = answer
-        return granted
+    async def claim(self, claims: Sequence[Claim]) -> Sequence[ClaimAnswer]:
+        """Grant or refuse; messages of another store are refused without asking."""
+        own = [claim for claim in claims if claim.store_id == self._store_id]
+        answers = iter(await self._writes.do(Verb.CLAIM, own))
+        foreign = ClaimAnswer(verdict=ClaimVerdict.FOREIGN_STORE)
+        return [next(answers) if c.store_id == self._store_id else foreign for c in claims]
 
     async def settle(self, settlements: Sequence[Settlement]) -> Sequence[Verdict]:
         """A verdict each; RETRY for those that could not be taken while others were."""

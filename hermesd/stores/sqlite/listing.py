@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -142,15 +143,15 @@ def counts(live: bool, connection: sqlite3.Connection) -> Counts:
     connection.execute("BEGIN")
     try:
         states = connection.execute(query).fetchall()
-        queued = connection.execute(
-            "SELECT queue, type, priority, count(*) FROM jobs WHERE state = 'queued' "
-            "GROUP BY queue, type, priority"
-        ).fetchall()
+        queued = connection.execute(statements.COUNT_WAITING).fetchall()
     finally:
         connection.execute("COMMIT")
     wanted = State if not live else (state for state in State if not state.terminal)
     by_state = dict.fromkeys(wanted, 0) | {State(state): number for state, number in states}
-    return Counts(states=by_state, waiting={(q, t, p): number for q, t, p, number in queued})
+    waiting: Counter[tuple[str, str, int]] = Counter()
+    for *alike, number in queued:
+        waiting[tuple(alike)] += number
+    return Counts(states=by_state, waiting=dict(waiting))
 
 
 def events(job_id: str, connection: sqlite3.Connection) -> list[EventRecord]:

@@ -56,6 +56,19 @@ ASSIGN_ALL: Final = (
     "AND jobs.owner = 'store'"
 )
 
+# [id, lease], and [id, lease, published_us]: which waiting jobs the store owns, and no more does.
+STILL_OWN: Final = (
+    f"{_EACH} SELECT json_group_array(json_array(jobs.id, jobs.lease)) FROM given CROSS JOIN jobs "
+    "ON jobs.id = r ->> '$[0]' AND jobs.lease = r ->> '$[1]' AND jobs.state = 'queued' "
+    "AND jobs.owner = 'store'"
+)
+HAND_OVER: Final = (
+    "UPDATE jobs SET owner = 'amqp', published_us = given.published_us "
+    f"FROM ({_EACH} SELECT {_unpacked(('id', 'lease', 'published_us'))} FROM given) AS given "
+    "WHERE jobs.id = given.id AND jobs.lease = given.lease AND jobs.state = 'queued' "
+    "AND jobs.owner = 'store'"
+)
+
 # [id, state and lease as they were, then CHANGING]; entering `queued` clears the publish mark.
 CHANGE_JOBS: Final = (
     f"UPDATE jobs SET {', '.join(f'{name} = new.{name}' for name in CHANGING)}, "
@@ -93,6 +106,22 @@ LAST_ORDER_KEY: Final = (
 WAITING_IN_PAIR: Final = (
     "SELECT * FROM (SELECT id, priority, order_key FROM jobs WHERE state = 'queued' "
     "AND queue = ? AND type = ? AND owner = 'store' ORDER BY priority DESC, order_key LIMIT ?)"
+)
+
+COUNT_WAITING: Final = (
+    "SELECT queue, type, priority, count(*) FROM jobs WHERE state = 'queued' "
+    "GROUP BY queue, type, owner, priority"  # as its index is sorted
+)
+
+# What a broker owns is queued: that need not be asked, so that the index alone can answer.
+AT_BROKER: Final = (
+    "SELECT * FROM (SELECT id, lease, published_us FROM jobs "
+    "WHERE owner = 'amqp' AND queue = ? AND priority = ? AND published_us < ? "
+    "ORDER BY published_us, id LIMIT ?)"
+)
+COUNT_AT_BROKER: Final = (
+    "SELECT queue, priority, count(*) FROM jobs WHERE owner = 'amqp' "
+    "AND published_us < ? GROUP BY queue, priority"
 )
 
 _KEY: Final = ("principal", "key_hash", "body_hash", "job_id", "expires_us")

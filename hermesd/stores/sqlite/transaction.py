@@ -1,7 +1,7 @@
 """One group, one transaction: the writer's side of the SQLite store.
 
-The order within a transaction is fixed (fleet, what is hot, all other changes, purges). All parts
-of a group are concurrent, so that any order is one that could have been.
+The order within a transaction is fixed (fleet, what is hot, hand-overs, all other changes, purges).
+All parts of a group are concurrent, so that any order is one that could have been.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from typing import Any, Final
 
 from hermesd.core.errors import StoreUnavailable
 from hermesd.stores.backend import Answers, CommitUnknown, Evidence, Part, Verb
+from hermesd.stores.broker_moves import failed_instead
 from hermesd.stores.micros import micros
 from hermesd.stores.moves import unstorable
-from hermesd.stores.sqlite import fleet_rows, hot, statements
+from hermesd.stores.sqlite import fleet_rows, hot, outbox, statements
 from hermesd.stores.sqlite.changes import Changes
 from hermesd.stores.sqlite.connection import (
     is_busy,
@@ -115,10 +116,14 @@ class SqliteWriter:
 
     def instead(self, part: Part, reason: str) -> Part | None:
         """See Backend.instead: an outcome that can't be stored fails its job."""
-        if part.verb is not Verb.SETTLE:
-            return None
-        failure = unstorable(part.items[0], reason)
-        return Part(verb=Verb.SETTLE_INSTEAD, items=(failure,), at=part.at)
+        if part.verb is Verb.SETTLE:
+            failure = unstorable(part.items[0], reason)
+            return Part(verb=Verb.SETTLE_INSTEAD, items=(failure,), at=part.at)
+        if part.verb is Verb.SETTLE_PULLED:
+            outcome, at = part.items[0]
+            item = (failed_instead(outcome, at, reason), at)
+            return Part(verb=Verb.SETTLE_PULLED_INSTEAD, items=(item,), at=part.at)
+        return None
 
     def close(self) -> None:
         """See Backend.close."""
@@ -209,12 +214,15 @@ def apply(
     rows = HotRows(keys)
     one_by_one: list[int] = []
     keyed: list[int] = []
+    handovers: list[int] = []
     purges: list[int] = []
     for place, part in enumerate(parts):
         if part.verb in fleet_rows.FLEET_VERBS:
             answers[place] = fleet_rows.apply(connection, part.verb, part.items, part.at)
         elif part.verb is Verb.PURGE:
             purges.append(place)
+        elif part.verb is Verb.HAND_OVER:
+            handovers.append(place)
         elif part.verb is Verb.INSERT:
             answer = rows.add(part)
             if answer is None:
@@ -226,6 +234,10 @@ def apply(
         else:
             answers[place] = answer
     _write_hot(connection, rows)  # before any job is read into the unit
+    if handovers:
+        handed = outbox.hand_over(connection, [parts[place] for place in handovers])
+        for place, answer in zip(handovers, handed, strict=True):
+            answers[place] = answer
     evidence = _insert(connection, unit, keys, parts, keyed, answers) or rows.evidence
     if one_by_one:
         changes = Changes(connection, unit)

@@ -3,7 +3,7 @@
 class TestMyStore(JobStoreConformance): ...
 
 @pytest.fixture
-async def store(clock): ...   # with .jobs, .reader, .fleet, .types
+async def store(clock): ...   # with .jobs, .outbox, .reader, .fleet, .types
 
 @pytest.fixture
 def clock(): return ManualClock()
@@ -12,6 +12,7 @@ def clock(): return ManualClock()
 from hermesd.testing.conformance.catalogue import TypeCatalogueConformance
 from hermesd.testing.conformance.fleet import FleetConformance
 from hermesd.testing.conformance.jobs import JobStoreConformance
+from hermesd.testing.conformance.outbox import OutboxConformance
 from hermesd.testing.conformance.queue import JobQueueConformance
 from hermesd.testing.conformance.scene import Scene, Store
 
@@ -19,6 +20,7 @@ __all__ = [
     "FleetConformance",
     "JobQueueConformance",
     "JobStoreConformance",
+    "OutboxConformance",
     "Scene",
     "Store",
     "TypeCatalogueConformance",

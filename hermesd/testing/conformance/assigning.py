@@ -73,10 +73,11 @@ class AssigningConformance(Conformance):
         await scene.living(INCARNATION)
         job = await scene.queued(lease=2)
         claim = await scene.claim(job)
-        first = await scene.store.jobs.claim(claim)
+        (first,) = await scene.store.jobs.claim([claim])
         scene.clock.advance(1)
-        again = await scene.store.jobs.claim(claim)
+        (again,) = await scene.store.jobs.claim([claim])
         assert first.verdict is again.verdict is ClaimVerdict.GRANTED
+        assert (first.repeated, again.repeated) == (False, True)
         assert first.job is not None
         assert first.job == again.job == await scene.now(job)
         assert (first.job.lease, first.job.attempts, first.job.rung) == (3, 1, Rung.AMQP)
@@ -90,7 +91,7 @@ class AssigningConformance(Conformance):
 
         async def one(number: int) -> None:
             claim = await scene.claim(job, incarnation=f"inc-{number}")
-            verdicts.append((await scene.store.jobs.claim(claim)).verdict)
+            verdicts.append(await self._verdict(scene, claim))
 
         async with trio.open_nursery() as nursery:
             for number in range(50):
@@ -98,6 +99,15 @@ class AssigningConformance(Conformance):
         assert verdicts.count(ClaimVerdict.GRANTED) == 1
         assert verdicts.count(ClaimVerdict.RUNNING_ELSEWHERE) == 49
         assert (await scene.now(job)).lease == 1
+
+    async def test_a_claim_of_what_was_pushed_is_refused(self, scene: Scene) -> None:
+        """To the very worker that claims, too: it must not run the job twice."""
+        await scene.living(INCARNATION)
+        job = await scene.queued()
+        claim = await scene.claim(job)
+        pushed = await scene.assign(job)
+        assert await self._verdict(scene, claim) is ClaimVerdict.RUNNING_ELSEWHERE
+        assert await scene.now(job) == pushed
 
     async def test_a_claim_of_what_ended_is_refused(self, scene: Scene) -> None:
         """Finished and cancelled are told apart."""
@@ -135,5 +145,20 @@ class AssigningConformance(Conformance):
         assert await self._verdict(scene, claim) is ClaimVerdict.FENCED
         assert await scene.now(job) == job
 
+    async def test_each_of_several_claims_is_answered_by_itself(self, scene: Scene) -> None:
+        """In order; one message that is there twice is one job."""
+        await scene.living(INCARNATION)
+        jobs = [await scene.queued() for _ in range(3)]
+        await scene.store.jobs.cancel(jobs[1].id)
+        claims = [await scene.claim(job) for job in (*jobs, jobs[0])]
+        claims.insert(2, msgspec.structs.replace(claims[0], store_id="another"))
+        answers = await scene.store.jobs.claim(claims)
+        granted, foreign = ClaimVerdict.GRANTED, ClaimVerdict.FOREIGN_STORE
+        verdicts = [granted, ClaimVerdict.CANCELLED, foreign, granted, granted]
+        assert [answer.verdict for answer in answers] == verdicts
+        assert answers[0].job == answers[4].job == await scene.now(jobs[0])
+        assert await scene.store.jobs.claim([]) == []
+
     async def _verdict(self, scene: Scene, claim: Claim) -> ClaimVerdict:
-        return (await scene.store.jobs.claim(claim)).verdict
+        (answer,) = await scene.store.jobs.claim([claim])
+        return answer.verdict

@@ -8,21 +8,23 @@ from typing import Any, Protocol
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from hermesd.core.fleet import Incarnation
 from hermesd.core.job import Job, Rung, Token
-from hermesd.core.outcome import Settlement
+from hermesd.core.outcome import Outcome, OutcomeKind, Settlement, settle
 from hermesd.core.records import (
     Assignment,
     Claim,
     IdempotencyKey,
+    PulledOutcome,
     Submission,
     Submitted,
     Verdict,
     Waiting,
 )
 from hermesd.core.states import Move, State
-from hermesd.ports import Fleet, JobReader, JobStore, TypeCatalogue
+from hermesd.ports import Fleet, JobReader, JobStore, Outbox, TypeCatalogue
 from hermesd.testing.clock import ManualClock
 
 WORKER = "worker-1"
@@ -36,6 +38,10 @@ class Store(Protocol):
     @property
     def jobs(self) -> JobStore:
         """Changes."""
+
+    @property
+    def outbox(self) -> Outbox:
+        """Jobs at a message broker."""
 
     @property
     def reader(self) -> JobReader:
@@ -80,6 +86,12 @@ class Scene:
         """A job that waits in the store."""
         (answer,) = await self.submit(self.job(**fields))
         return answer.job
+
+    async def at_broker(self, **fields: Any) -> Job:
+        """A job whose message was published now."""
+        job = await self.queued(**fields)
+        assert await self.store.outbox.hand_over([job.token], self.clock.utc()) == [True]
+        return await self.now(job)
 
     async def scheduled(self, *, after: float, **fields: Any) -> Job:
         """A job that is due `after` seconds from now."""
@@ -147,6 +159,25 @@ class Scene:
         if move in (Move.RETRY, Move.SNOOZE):
             fields.setdefault("run_at", now)
         return Settlement(token=Token(job.id, job.lease), move=move, at=now, **fields)
+
+    def pulled(
+        self, job: Job, kind: OutcomeKind, *, incarnation: str = INCARNATION, **fields: Any
+    ) -> PulledOutcome:
+        """The outcome of a message with `job`'s token, settled as if `job` were up to date."""
+        now = self.clock.utc()
+        outcome = Outcome(
+            token=job.token, kind=kind, started_at=now - 2, finished_at=now - 1, **fields
+        )
+        bare = PulledOutcome(
+            token=job.token, incarnation=incarnation, worker_id=WORKER, outcome=outcome
+        )
+        ran = bare.running(job)
+        return bare if ran is None else replace(bare, settlement=settle(outcome, ran, now, 0.5))
+
+    async def settle_pulled(self, *outcomes: PulledOutcome) -> list[Verdict]:
+        """Record outcomes of jobs that were run without a grant."""
+        answers = await self.store.outbox.settle_pulled(outcomes, self.clock.utc())
+        return [answer.verdict for answer in answers]
 
     async def settle(self, job: Job, move: Move, **fields: Any) -> Verdict:
         """Record one outcome."""
