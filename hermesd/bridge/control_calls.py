@@ -20,7 +20,7 @@ from hermesd.bridge.loop import start_soon
 from hermesd.bridge.unary import CONTROL_PATH
 from hermesd.core.errors import Broken, HermesError, InvalidValue, Unavailable
 from hermesd.ports import ControlService
-from hermesd.wire.claims import claim_answer_to_proto, claim_from_proto
+from hermesd.wire.claims import claim_answers_to_proto, claims_from_proto
 from hermesd.wire.fields import short_text
 from hermesd.wire.fleet import (
     deregistration_from_proto,
@@ -197,9 +197,9 @@ def _methods_of(service: ControlService) -> Mapping[str, Method]:
         "Claim": Method(
             pb.ClaimRequest,
             pb.ClaimResponse,
-            claim_from_proto,
+            claims_from_proto,
             service.claim,
-            claim_answer_to_proto,
+            claim_answers_to_proto,
         ),
     }
 

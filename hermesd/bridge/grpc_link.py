@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final, Never, ParamSpec, Self, TypeVar
 
@@ -28,7 +29,7 @@ from hermesd.core.fleet import (
 )
 from hermesd.core.records import Claim, ClaimAnswer, Report, ReportAnswer
 from hermesd.ports import ControlLink
-from hermesd.wire.claims import claim_answer_from_proto, claim_to_proto
+from hermesd.wire.claims import claim_answers_from_proto, claims_to_proto
 from hermesd.wire.fields import host_and_port
 from hermesd.wire.fleet import (
     deregistration_to_proto,
@@ -112,14 +113,15 @@ class GrpcLink:
             raise Unavailable(f"{self._endpoint}: answered {counts}")
         return answer
 
-    async def claim(self, claim: Claim) -> ClaimAnswer:
-        """See ControlLink.claim."""
-        request = _written(claim_to_proto, claim)
-        reply = await self._call("Claim", request, pb.ClaimResponse)
-        answer = self._read(claim_answer_from_proto, reply)
-        if answer.job is not None and answer.job.id != claim.token.job_id:
-            raise Unavailable(f"{self._endpoint}: granted another job than was claimed")
-        return answer
+    async def claim(self, claims: Sequence[Claim]) -> Sequence[ClaimAnswer]:
+        """See ControlLink.claim; a call for each run of claims that differ in their tokens alone.
+
+        TooLarge asks for it again in smaller parts: the granted jobs do not fit into an answer.
+        """
+        answers: list[ClaimAnswer] = []
+        for _, run in itertools.groupby(claims, _all_but_token):
+            answers += await self._claim(list(run))
+        return answers
 
     def pokes(self, incarnation: str) -> AbstractAsyncContextManager[AsyncIterator[None]]:
         """See ControlLink.pokes; entered once the api listens, Unavailable when it is lost."""
@@ -139,6 +141,18 @@ class GrpcLink:
     async def next_poke(self, stream: Stream[Any, pb.Poke]) -> bool:
         """Wait for a poke; False at the stream's end. For the iterator of `pokes` only."""
         return await self._over_the_edge(_next_poke, stream)
+
+    async def _claim(self, claims: Sequence[Claim]) -> Sequence[ClaimAnswer]:
+        request = _written(claims_to_proto, claims)
+        reply = await self._call("Claim", request, pb.ClaimResponse)
+        answers = self._read(claim_answers_from_proto, reply)
+        if len(answers) != len(claims):
+            counts = f"{len(answers)} answers to {len(claims)} claims"
+            raise Unavailable(f"{self._endpoint}: gave {counts}")
+        for claim, answer in zip(claims, answers, strict=True):
+            if answer.job is not None and answer.job.id != claim.token.job_id:
+                raise Unavailable(f"{self._endpoint}: granted another job than was claimed")
+        return answers
 
     async def _call(self, name: str, request: bytes, reply: type[ReplyT]) -> ReplyT:
         return _parsed(reply, await self._in_time(self._ask, name, request), self._endpoint)
@@ -247,6 +261,10 @@ async def _abandon(stream: Stream[Any, Any]) -> None:
     """Reset the stream; told of an error, grpclib does not wait for its end."""
     error = asyncio.CancelledError()
     await stream.__aexit__(type(error), error, None)
+
+
+def _all_but_token(claim: Claim) -> tuple[str, str, str, int]:
+    return claim.store_id, claim.worker_id, claim.incarnation, claim.heartbeat
 
 
 def _written(write: Callable[[AskedT], Message], asked: AskedT) -> bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 import msgspec
 
 from hermesd.core.errors import Broken
@@ -9,46 +11,65 @@ from hermesd.core.fleet import DispatchItem
 from hermesd.core.job import Job, Owner
 from hermesd.core.records import Claim, ClaimAnswer, ClaimVerdict
 from hermesd.core.states import State
-from hermesd.wire.fields import bad, short_text
+from hermesd.wire.fields import MAX_CLAIMS, at_most, bad, short_text
 from hermesd.wire.gen.hermes.v1 import control_pb2 as pb
-from hermesd.wire.tokens import token_from_proto, token_to_proto
+from hermesd.wire.tokens import token_from_proto, tokens_to_proto
 
 
-def claim_to_proto(claim: Claim) -> pb.ClaimRequest:
-    """A worker asks for a job it pulled; `assigned_by` and `at` are the api's to fill in."""
+def claims_to_proto(claims: Sequence[Claim]) -> pb.ClaimRequest:
+    """Claims that differ in their tokens alone; `assigned_by` and `at` are the api's to fill in."""
+    first = claims[0]
     return pb.ClaimRequest(
-        store_id=claim.store_id,
-        token=token_to_proto(claim.token),
-        worker_id=claim.worker_id,
-        incarnation=claim.incarnation,
+        store_id=first.store_id,
+        worker_id=first.worker_id,
+        incarnation=first.incarnation,
+        tokens=tokens_to_proto(claim.token for claim in claims),
+        heartbeat=first.heartbeat,
     )
 
 
-def claim_from_proto(message: pb.ClaimRequest) -> Claim:
-    """All four fields are required."""
-    return Claim(
-        store_id=short_text(message.store_id, "store_id"),
-        token=token_from_proto(message.token, "token"),
-        worker_id=short_text(message.worker_id, "worker_id"),
-        incarnation=short_text(message.incarnation, "incarnation"),
+def claims_from_proto(message: pb.ClaimRequest) -> tuple[Claim, ...]:
+    """A claim for each token, from 1 to MAX_CLAIMS; only `heartbeat` may be absent."""
+    store_id = short_text(message.store_id, "store_id")
+    worker_id = short_text(message.worker_id, "worker_id")
+    incarnation = short_text(message.incarnation, "incarnation")
+    if not message.tokens:
+        raise bad("tokens", "must not be empty")
+    return tuple(
+        Claim(
+            store_id=store_id,
+            token=token_from_proto(token, f"tokens[{place}]"),
+            worker_id=worker_id,
+            incarnation=incarnation,
+            heartbeat=message.heartbeat,
+        )
+        for place, token in enumerate(at_most(message.tokens, "tokens", MAX_CLAIMS))
     )
 
 
-def claim_answer_to_proto(answer: ClaimAnswer) -> pb.ClaimResponse:
-    """The verdict, and where granted the job; raises Broken for a grant without one."""
+def claim_answers_to_proto(answers: Iterable[ClaimAnswer]) -> pb.ClaimResponse:
+    """The answers, in order; raises Broken for a grant without its job."""
+    return pb.ClaimResponse(answers=[_answer_to_proto(answer) for answer in answers])
+
+
+def claim_answers_from_proto(message: pb.ClaimResponse) -> tuple[ClaimAnswer, ...]:
+    """The answers, in order; a granted job is as far as its worker needs it."""
+    return tuple(_answer_from_proto(answer) for answer in message.answers)
+
+
+def _answer_to_proto(answer: ClaimAnswer) -> pb.ClaimAnswer:
     if answer.verdict is not ClaimVerdict.GRANTED:
-        return pb.ClaimResponse(verdict=answer.verdict)
+        return pb.ClaimAnswer(verdict=answer.verdict)
     if answer.job is None:
         raise Broken("a claim was granted without its job")
-    return pb.ClaimResponse(
+    return pb.ClaimAnswer(
         verdict=answer.verdict,
         lease=answer.job.lease,
         job_json=msgspec.json.encode(dispatch_item(answer.job)),
     )
 
 
-def claim_answer_from_proto(message: pb.ClaimResponse) -> ClaimAnswer:
-    """The verdict, and where granted the job as far as its worker needs it."""
+def _answer_from_proto(message: pb.ClaimAnswer) -> ClaimAnswer:
     try:
         verdict = ClaimVerdict(message.verdict)
     except ValueError:

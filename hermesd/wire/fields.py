@@ -10,6 +10,7 @@ from hermesd.core.errors import InvalidValue
 MAX_TEXT_LENGTH: Final = 256
 MAX_HELD: Final = 50_000
 MAX_LISTED: Final = 2_000
+MAX_CLAIMS: Final = 200
 MAX_AMOUNT: Final = 1e11  # in seconds some three thousand years
 
 ItemsT = TypeVar("ItemsT", bound=Collection[object])

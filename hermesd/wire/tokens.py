@@ -12,11 +12,6 @@ from hermesd.wire.gen.hermes.v1 import control_pb2 as pb
 MAX_LEASE: Final = 2**63 - 1  # what a store's integer column holds
 
 
-def token_to_proto(token: Token) -> pb.Token:
-    """One token."""
-    return pb.Token(job_id=token.job_id, lease=token.lease)
-
-
 def token_from_proto(message: pb.Token, field: str) -> Token:
     """One token; its job id must not be empty."""
     job_id, lease = message.job_id, message.lease

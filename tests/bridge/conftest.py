@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -32,13 +32,27 @@ from hermesd.ports import ControlLink
 MAX_MESSAGE_BYTES = 256 * 1024
 
 
+def grant(claim: Claim) -> ClaimAnswer:
+    """The claimed job, under the next lease."""
+    job = Job(
+        id=claim.token.job_id,
+        type="demo.echo",
+        payload=msgspec.Raw(b'{"n":1}'),
+        state=State.RUNNING,
+        lease=claim.token.lease + 1,
+        attempts=1,
+    )
+    return ClaimAnswer(verdict=ClaimVerdict.GRANTED, job=job)
+
+
 class RecordingService:
     """A ControlService that notes what it is asked and answers what the contract wants."""
 
     def __init__(self) -> None:
         self.asked: list[Any] = []
         self.before: Callable[[], Awaitable[None]] | None = None
-        self.answer_claim: Callable[[Claim], Awaitable[ClaimAnswer]] | None = None
+        self.answer_claim: Callable[[Claim], ClaimAnswer] = grant
+        self.confused: Callable[[list[ClaimAnswer]], list[ClaimAnswer]] = list
         self.cancelled = 0
         self.poke, self._poked = trio.open_memory_channel[None](16)
         self.listening = trio.Event()
@@ -70,19 +84,9 @@ class RecordingService:
         await self._note(report)
         return ReportAnswer(verdicts=(Verdict.RECORDED,) * len(report.outcomes))
 
-    async def claim(self, claim: Claim) -> ClaimAnswer:
-        await self._note(claim)
-        if self.answer_claim is not None:
-            return await self.answer_claim(claim)
-        job = Job(
-            id=claim.token.job_id,
-            type="demo.echo",
-            payload=msgspec.Raw(b'{"n":1}'),
-            state=State.RUNNING,
-            lease=claim.token.lease + 1,
-            attempts=1,
-        )
-        return ClaimAnswer(verdict=ClaimVerdict.GRANTED, job=job)
+    async def claim(self, claims: Sequence[Claim]) -> Sequence[ClaimAnswer]:
+        await self._note(claims)
+        return self.confused([self.answer_claim(claim) for claim in claims])
 
     @asynccontextmanager
     async def pokes(self, incarnation: str) -> AsyncIterator[AsyncIterator[None]]:

@@ -17,10 +17,11 @@ from hermesd.core.errors import (
     Unavailable,
 )
 from hermesd.core.fleet import Deregistration, Heartbeat, Load, Registration, SlotView
-from hermesd.core.job import ErrorInfo, Kind, Token
+from hermesd.core.job import ErrorInfo, Job, Kind, Token
 from hermesd.core.jobtype import JobType, TypeDefaults
 from hermesd.core.outcome import Outcome, OutcomeKind
-from hermesd.core.records import Claim, ClaimVerdict, Report, Verdict
+from hermesd.core.records import Claim, ClaimAnswer, ClaimVerdict, Report, Verdict
+from hermesd.core.states import State
 
 VIEW = SlotView(version=9, free={"async": 2, "thread": 1, "process": 0}, last_batch=3)
 
@@ -105,12 +106,77 @@ async def test_a_lone_surrogate_in_an_error_message_is_escaped(link, service):
 
 async def test_a_granted_claim_carries_the_job_and_its_new_lease(link, service, claim):
     """The job comes as far as a worker needs it."""
-    answer = await link.claim(claim)
-    assert service.asked == [claim]
+    (answer,) = await link.claim([claim])
+    assert service.asked == [(claim,)]
     assert answer.verdict is ClaimVerdict.GRANTED
     assert answer.job is not None
     assert answer.job.token == Token("job-1", 5)
     assert msgspec.json.decode(answer.job.payload) == {"n": 1}
+
+
+def claims_of(claim: Claim, count: int, **changes: str) -> list[Claim]:
+    """Claims of jobs that differ, by the same worker."""
+    return [
+        msgspec.structs.replace(claim, token=Token(f"job-{number}", number), **changes)
+        for number in range(count)
+    ]
+
+
+async def test_claims_of_one_store_are_one_call_and_answered_in_order(link, service, claim):
+    """As many as a call may have; none ask nothing."""
+    claims = claims_of(claim, 200)
+    answers = await link.claim(claims)
+    assert service.asked == [tuple(claims)]
+    assert [answer.job.token for answer in answers] == [
+        Token(each.token.job_id, each.token.lease + 1) for each in claims
+    ]
+    assert list(await link.claim([])) == []
+    assert len(service.asked) == 1
+
+
+async def test_claims_of_another_store_are_a_call_of_their_own(link, service, claim):
+    """Messages of a store that was restored from a backup lie among those of the one before."""
+    own, others = claims_of(claim, 2), claims_of(claim, 1, store_id="store-0")
+    service.answer_claim = lambda each: ClaimAnswer(
+        verdict=ClaimVerdict.FOREIGN_STORE if each in others else ClaimVerdict.STALE
+    )
+    answers = await link.claim([*own, *others, *own])
+    assert service.asked == [tuple(own), tuple(others), tuple(own)]
+    assert [answer.verdict for answer in answers] == ["stale"] * 2 + ["foreign-store"] + [
+        "stale"
+    ] * 2
+
+
+async def test_more_claims_than_a_call_may_have_are_refused(link, service, claim):
+    """The service is not asked at all."""
+    with pytest.raises(InvalidValue, match="at most 200"):
+        await link.claim(claims_of(claim, 201))
+    assert service.asked == []
+
+
+async def test_jobs_that_do_not_fit_into_one_answer_are_too_large(link, service, claim):
+    """They are asked for again in smaller parts: a claim is idempotent."""
+    payload = msgspec.Raw(b'"' + b"p" * 6_000_000 + b'"')
+
+    def grant(asked: Claim) -> ClaimAnswer:
+        job = Job(
+            id=asked.token.job_id, type="demo.echo", payload=payload, state=State.RUNNING, lease=9
+        )
+        return ClaimAnswer(verdict=ClaimVerdict.GRANTED, job=job)
+
+    service.answer_claim = grant
+    claims = claims_of(claim, 3)
+    with pytest.raises(TooLarge):
+        await link.claim(claims)
+    assert [answer.job.id for answer in await link.claim(claims[:2])] == ["job-0", "job-1"]
+
+
+@pytest.mark.parametrize("wrong", [lambda answers: answers[1:], lambda answers: answers[::-1]])
+async def test_answers_to_other_claims_are_not_believed(link, service, claim, wrong):
+    """One too few, and two that were exchanged."""
+    service.confused = wrong
+    with pytest.raises(Unavailable, match=r"answers to 2 claims|another job"):
+        await link.claim(claims_of(claim, 2))
 
 
 async def test_deregister_is_the_last_word(link, service):
@@ -145,7 +211,8 @@ async def test_fifty_claims_run_at_once(link, service):
     async def ask(number: int) -> None:
         token = Token(f"job-{number}", 1)
         claim = Claim(store_id="s", token=token, worker_id="w1", incarnation="i1")
-        granted.append((await link.claim(claim)).job.id)
+        (answer,) = await link.claim([claim])
+        granted.append(answer.job.id)
 
     with trio.fail_after(30):
         async with trio.open_nursery() as nursery:
@@ -173,7 +240,7 @@ async def test_an_error_of_the_core_comes_out_as_the_same_error(
 
     service.before = fail
     with pytest.raises(expected, match=raised.detail) as caught:
-        await link.claim(claim)
+        await link.claim([claim])
     assert type(caught.value) is expected
     wanted = getattr(raised, "retry_after_seconds", None)
     assert getattr(caught.value, "retry_after_seconds", None) == wanted
@@ -187,7 +254,7 @@ async def test_any_other_error_is_internal_and_tells_nothing(link, service, clai
 
     service.before = fail
     with pytest.raises(Broken) as caught:
-        await link.claim(claim)
+        await link.claim([claim])
     assert "secret" not in caught.value.detail
 
 
@@ -195,14 +262,14 @@ async def test_a_bad_value_is_refused_with_its_field(link, service):
     """The service is not asked at all."""
     nameless = Claim(store_id="", token=Token("job-1", 1), worker_id="w", incarnation="i")
     with pytest.raises(InvalidValue, match="store_id"):
-        await link.claim(nameless)
+        await link.claim([nameless])
     assert service.asked == []
 
 
 async def test_what_cannot_be_encoded_is_an_invalid_value(link, claim):
     """A negative lease never leaves the worker."""
     with pytest.raises(InvalidValue, match="cannot be sent"):
-        await link.claim(msgspec.structs.replace(claim, token=Token("job-1", -1)))
+        await link.claim([msgspec.structs.replace(claim, token=Token("job-1", -1))])
 
 
 async def test_a_message_over_the_limit_is_refused_and_the_line_lives_on(
@@ -214,8 +281,8 @@ async def test_a_message_over_the_limit_is_refused_and_the_line_lives_on(
     with pytest.raises(TooLarge, match="over the limit"):
         await link.report(Report(incarnation="i1", api_boot="b", view=VIEW, outcomes=(huge,)))
     assert service.asked == []
-    await link.claim(claim)
-    assert service.asked == [claim]
+    await link.claim([claim])
+    assert service.asked == [(claim,)]
 
 
 async def test_a_call_of_a_cancelled_worker_is_carried_through(link, service, claim):
@@ -230,14 +297,14 @@ async def test_a_call_of_a_cancelled_worker_is_carried_through(link, service, cl
     service.before = work
     with trio.fail_after(20):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(link.claim, claim)
+            nursery.start_soon(link.claim, [claim])
             await entered.wait()
             nursery.cancel_scope.cancel()
         may_go.set()
         await done.wait()
     assert service.cancelled == 0
     service.before = None
-    await link.claim(claim)
+    await link.claim([claim])
 
 
 async def test_a_slow_api_is_unavailable_after_the_time_limit(server, service, claim):
@@ -246,4 +313,4 @@ async def test_a_slow_api_is_unavailable_after_the_time_limit(server, service, c
     endpoint = f"127.0.0.1:{server.port}"
     async with open_control_link(endpoint, call_timeout_seconds=0.2) as link:
         with pytest.raises(Unavailable, match=rf"{endpoint}: no answer within 0\.2 s"):
-            await link.claim(claim)
+            await link.claim([claim])

@@ -15,7 +15,8 @@ from hermesd.core.errors import ConfigError, InvalidValue, Unavailable
 
 async def open_and_claim(endpoint, claim, **options):
     async with open_control_link(endpoint, call_timeout_seconds=20, **options) as link:
-        return await link.claim(claim)
+        (answer,) = await link.claim([claim])
+        return answer
 
 
 async def test_a_refused_connection_is_unavailable(bridge, claim):
@@ -64,13 +65,13 @@ async def test_the_link_recovers_when_the_server_is_back(serve, claim):
         port = bound.port
     async with open_control_link(f"127.0.0.1:{port}", call_timeout_seconds=20) as link:
         with pytest.raises(Unavailable):
-            await link.claim(claim)
+            await link.claim([claim])
         async with serve(port):
-            assert (await link.claim(claim)).job is not None
+            assert (await link.claim([claim]))[0].job is not None
         with pytest.raises(Unavailable):
-            await link.claim(claim)
+            await link.claim([claim])
         async with serve(port):
-            assert (await link.claim(claim)).job is not None
+            assert (await link.claim([claim]))[0].job is not None
 
 
 async def test_pokes_raise_unavailable_when_the_server_goes(serve, service):

@@ -81,10 +81,10 @@ async def test_a_plain_asyncio_client_can_be_a_worker(server, service):
 async def test_the_c_implementation_of_grpc_is_served(channel, service):
     """Calls and statuses are those of the protocol, not of one library."""
     request = pb.ClaimRequest(
-        store_id="s", token=pb.Token(job_id="j", lease=1), worker_id="w", incarnation="i"
+        store_id="s", tokens=[pb.Token(job_id="j", lease=1)], worker_id="w", incarnation="i"
     )
     reply = await unary(channel, "/hermes.v1.Control/Claim", request, pb.ClaimResponse)
-    assert (reply.verdict, reply.lease) == ("granted", 2)
+    assert [(answer.verdict, answer.lease) for answer in reply.answers] == [("granted", 2)]
     with pytest.raises(grpc.RpcError) as caught:
         await unary(channel, "/hermes.v1.Control/Claim", pb.ClaimRequest(), pb.ClaimResponse)
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
@@ -166,7 +166,7 @@ async def test_garbage_costs_its_own_connection_only(link, server, claim, garbag
                     pass
         except trio.BrokenResourceError:
             pass
-    assert (await link.claim(claim)).job is not None
+    assert (await link.claim([claim]))[0].job is not None
 
 
 async def test_a_worker_killed_with_9_leaves_its_pokes_at_once(server, service):

@@ -45,7 +45,7 @@ async def test_answers_of_many_frames_arrive_whole_side_by_side(link, service, c
     """More than a socket's buffer and the windows hold: they go on when the peer has read."""
     payload = msgspec.Raw(b'"' + b"p" * 3_000_000 + b'"')
 
-    async def grant(claim: Claim) -> ClaimAnswer:
+    def grant(claim: Claim) -> ClaimAnswer:
         job = Job(
             id=claim.token.job_id, type="demo.echo", payload=payload, state=State.RUNNING, lease=5
         )
@@ -55,7 +55,8 @@ async def test_answers_of_many_frames_arrive_whole_side_by_side(link, service, c
     sizes = []
 
     async def ask() -> None:
-        sizes.append(len((await link.claim(claim)).job.payload))
+        (answer,) = await link.claim([claim])
+        sizes.append(len(answer.job.payload))
 
     with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
@@ -106,24 +107,24 @@ async def test_a_message_in_many_small_frames_is_put_together(server, service):
 
 async def test_a_connection_that_is_out_of_stream_numbers_is_made_again(link, service, claim):
     """One call is told, the next one works."""
-    await link.claim(claim)
+    await link.claim([claim])
     streams = link._channel.connected()
     streams.http2.highest_outbound_stream_id = streams.http2.HIGHEST_ALLOWED_STREAM_ID
     with pytest.raises(Unavailable):
-        await link.claim(claim)
-    assert (await link.claim(claim)).job is not None
+        await link.claim([claim])
+    assert (await link.claim([claim]))[0].job is not None
 
 
 async def test_calls_beyond_what_a_peer_takes_at_once_wait_for_their_turn(link, service, claim):
     """Here the peer has said that it takes two."""
-    await link.claim(claim)
+    await link.claim([claim])
     streams = link._channel.connected()
     streams.http2.remote_settings.max_concurrent_streams = 2
     streams.http2.remote_settings.acknowledge()
     with trio.fail_after(20):
         async with trio.open_nursery() as nursery:
             for _ in range(10):
-                nursery.start_soon(link.claim, claim)
+                nursery.start_soon(link.claim, [claim])
     assert len(service.asked) == 11
 
 
@@ -141,7 +142,7 @@ async def test_a_line_that_is_closed_under_a_call_is_unavailable(serve, service,
     async def ask(port: int) -> None:
         async with open_control_link(f"127.0.0.1:{port}", call_timeout_seconds=60) as link:
             with pytest.raises(Unavailable) as caught:
-                await link.claim(claim)
+                await link.claim([claim])
         refused.append(caught.value)
 
     with trio.fail_after(20):

@@ -120,7 +120,7 @@ def test_a_bad_report(message, field):
 
 
 def claim(**changes):
-    sound = {"store_id": "s", "token": TOKEN, "worker_id": "w", "incarnation": "i"}
+    sound = {"store_id": "s", "tokens": [TOKEN], "worker_id": "w", "incarnation": "i"}
     return pb.ClaimRequest(**{**sound, **changes})
 
 
@@ -128,16 +128,37 @@ def claim(**changes):
 def test_a_claim_without_a_name(field):
     """All of them are required."""
     with pytest.raises(InvalidValue, match=field):
-        claims.claim_from_proto(claim(**{field: ""}))
+        claims.claims_from_proto(claim(**{field: ""}))
+
+
+@pytest.mark.parametrize(
+    ("tokens", "field"),
+    [
+        ([], "tokens"),
+        ([TOKEN] * 201, "tokens"),
+        ([TOKEN, TOKEN, pb.Token(lease=1)], "tokens[2].job_id"),
+        ([TOKEN, pb.Token(job_id="j", lease=2**63)], "tokens[1].lease"),
+    ],
+)
+def test_claims_of_no_token_of_too_many_and_of_a_bad_one(tokens, field):
+    """Which one is bad is told, so that the others can be claimed without it."""
+    with pytest.raises(InvalidValue) as caught:
+        claims.claims_from_proto(claim(tokens=tokens))
+    assert caught.value.extra["field"] == field
+
+
+def test_as_many_claims_as_are_allowed():
+    """Two hundred."""
+    assert len(claims.claims_from_proto(claim(tokens=[TOKEN] * 200))) == 200
 
 
 @pytest.mark.parametrize(
     "message",
     [
-        pb.ClaimResponse(verdict="perhaps"),
-        pb.ClaimResponse(verdict="granted", lease=2),
-        pb.ClaimResponse(verdict="granted", lease=2, job_json=b"{}"),
-        pb.ClaimResponse(
+        pb.ClaimAnswer(verdict="perhaps"),
+        pb.ClaimAnswer(verdict="granted", lease=2),
+        pb.ClaimAnswer(verdict="granted", lease=2, job_json=b"{}"),
+        pb.ClaimAnswer(
             verdict="granted",
             lease=2,
             job_json=b'{"id":"j","lease":3,"type":"a","payload":{},"queue":"q","priority":1,'
@@ -148,7 +169,7 @@ def test_a_claim_without_a_name(field):
 def test_an_answer_that_grants_nothing_sound(message):
     """A worker never runs what it cannot read."""
     with pytest.raises(InvalidValue):
-        claims.claim_answer_from_proto(message)
+        claims.claim_answers_from_proto(pb.ClaimResponse(answers=[message]))
 
 
 def test_an_answer_with_an_unknown_verdict():

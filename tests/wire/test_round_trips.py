@@ -189,28 +189,29 @@ def test_a_report_answer(verdicts, again):
     assert outcomes.report_answer_from_proto(message) == value
 
 
-@given(ids, tokens, ids, ids)
-def test_a_claim(store, token, worker, incarnation):
-    """What the api fills in stays at its default."""
-    value = Claim(store_id=store, token=token, worker_id=worker, incarnation=incarnation)
-    assert claims.claim_from_proto(resent(claims.claim_to_proto(value))) == value
+@given(ids, st.lists(tokens, min_size=1, max_size=9), ids, ids, numbers)
+def test_claims(store, claimed, worker, incarnation, heartbeat):
+    """Any number, in order; what the api fills in stays at its default."""
+    common = {"store_id": store, "worker_id": worker, "incarnation": incarnation}
+    values = tuple(Claim(token=token, heartbeat=heartbeat, **common) for token in claimed)
+    assert claims.claims_from_proto(resent(claims.claims_to_proto(values))) == values
 
 
 @given(items)
 def test_a_granted_claim(item):
     """The job is what a dispatch of it would be."""
     value = ClaimAnswer(verdict=ClaimVerdict.GRANTED, job=claims.job_of(item))
-    read = claims.claim_answer_from_proto(resent(claims.claim_answer_to_proto(value)))
+    (read,) = claims.claim_answers_from_proto(resent(claims.claim_answers_to_proto([value])))
     assert read.verdict is ClaimVerdict.GRANTED
     assert read.job is not None
     assert claims.dispatch_item(read.job) == item
 
 
-@given(st.sampled_from([verdict for verdict in ClaimVerdict if verdict != "granted"]))
-def test_a_refused_claim(verdict):
-    """The reason, and no job."""
-    message = resent(claims.claim_answer_to_proto(ClaimAnswer(verdict=verdict)))
-    assert claims.claim_answer_from_proto(message) == ClaimAnswer(verdict=verdict)
+@given(st.lists(st.sampled_from([verdict for verdict in ClaimVerdict if verdict != "granted"])))
+def test_refused_claims(verdicts):
+    """The reasons, in order, and no job."""
+    values = tuple(ClaimAnswer(verdict=verdict) for verdict in verdicts)
+    assert claims.claim_answers_from_proto(resent(claims.claim_answers_to_proto(values))) == values
 
 
 @given(ids, amounts, loads, slots, slots, st.sampled_from(WorkerStatus))
