@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 
 import msgspec
+import trio
 
 from hermesd.api.catalogue import Catalogue
 from hermesd.api.dispatch import DispatchHooks
@@ -27,7 +28,7 @@ from hermesd.core.fleet import (
     Registration,
     RegistrationAnswer,
 )
-from hermesd.core.job import Job, Token
+from hermesd.core.job import Job, Owner, Token
 from hermesd.core.records import Claim, ClaimAnswer, ClaimVerdict, Report, ReportAnswer
 from hermesd.core.registry import Held, WorkerView
 from hermesd.core.states import State
@@ -135,21 +136,44 @@ class Control:
         verdicts = await self._recorder.record(view, report.outcomes)
         return ReportAnswer(verdicts=verdicts, register_again=not known)
 
-    async def claim(self, claim: Claim) -> ClaimAnswer:
+    async def claim(self, claims: Sequence[Claim]) -> Sequence[ClaimAnswer]:
         """See ports.ControlLink."""
-        if claim.store_id != self._state.store_id:
-            return ClaimAnswer(verdict=ClaimVerdict.FOREIGN_STORE)
-        before = await self._state.reader.get(claim.token.job_id)
-        stamped = msgspec.structs.replace(
-            claim, assigned_by=self._state.name, at=self._state.clock.utc()
-        )
-        answer = await self._state.jobs.claim(stamped)
+        state, now = self._state, self._state.clock.utc()
+        stamped = [
+            msgspec.structs.replace(claim, assigned_by=state.name, at=now)
+            for claim in claims
+            if claim.store_id == state.store_id
+        ]
+        # As in a submit: what is committed must be known here, whatever becomes of the call.
+        state.tally.under_way += 1
+        try:
+            with trio.CancelScope(shield=True):
+                answered = iter(await state.jobs.claim(stamped) if stamped else ())
+        finally:
+            state.tally.under_way -= 1  # no other task runs before they are counted
+        foreign = ClaimAnswer(verdict=ClaimVerdict.FOREIGN_STORE)
+        answers = [
+            next(answered) if claim.store_id == state.store_id else foreign for claim in claims
+        ]
+        for claim, answer in zip(claims, answers, strict=True):
+            self._claimed(claim, answer)
+        return answers
+
+    def _claimed(self, claim: Claim, answer: ClaimAnswer) -> None:
+        self._state.metrics.claimed("repeated" if answer.repeated else answer.verdict)
+        job = answer.job
+        if job is None:
+            return
+        if not answer.repeated:
+            waited = msgspec.structs.replace(
+                job, state=State.QUEUED, owner=Owner.AMQP, lease=claim.token.lease
+            )
+            self._ledger.assigned(waited, job)
         view = self._state.registry.get(claim.incarnation)
-        if answer.job is not None and before is not None and before.lease < answer.job.lease:
-            self._ledger.assigned(before, answer.job)
-        if answer.job is not None and view is not None and answer.job.id not in view.held:
-            adopt(self._state, view, answer.job, view.heartbeat_number, begun=True)
-        return answer
+        held = view.held.get(job.id) if view is not None else None
+        if view is not None and (held is None or held.job.lease < job.lease):
+            number = max(view.heartbeat_number, claim.heartbeat)
+            adopt(self._state, view, job, number, begun=True)
 
     def pokes(self, incarnation: str) -> AbstractAsyncContextManager[AsyncIterator[None]]:
         """See ports.ControlLink; the end of the stream is a hint of death."""

@@ -16,8 +16,8 @@ import trio
 
 from hermesd.api.acceptance import Sending, Waiter
 from hermesd.api.path import DispatchPath, Fate, Try
-from hermesd.core.fleet import Acceptance, DispatchAnswer, DispatchBatch, DispatchItem
-from hermesd.core.job import Job, Token
+from hermesd.core.fleet import Acceptance, DispatchAnswer, DispatchBatch, item_of
+from hermesd.core.job import Token
 from hermesd.core.registry import Held, WorkerView
 from hermesd.ports import Clock
 from hermesd.signal import Signal
@@ -287,21 +287,3 @@ class Dispatcher:
             self.view.breaker.probe_at = min(self.view.breaker.probe_at, again)
         elif now - first >= self._terms.refusal_seconds * 0.9 and not self.stream_open:
             self._hooks.dead(self.view, "its control stream is closed and its address refuses")
-
-
-def item_of(job: Job) -> DispatchItem:
-    """What the worker needs of a job."""
-    return DispatchItem(
-        id=job.id,
-        lease=job.lease,
-        type=job.type,
-        payload=job.payload,
-        queue=job.queue,
-        priority=job.priority,
-        attempt=job.attempts,
-        max_attempts=job.max_attempts,
-        timeout=job.timeout,
-        run=job.run,
-        labels=job.labels,
-        trace_context=job.trace_context,
-    )

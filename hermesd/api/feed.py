@@ -6,18 +6,19 @@ from collections.abc import Sequence
 
 import trio
 
+from hermesd.api.ladder import Ladder
 from hermesd.api.ledger import Ledger
 from hermesd.api.lines import Lines
 from hermesd.api.outage import Outage
+from hermesd.api.readahead import ReadAhead
 from hermesd.api.round import Round
 from hermesd.api.route import Reservation, Router
 from hermesd.api.state import ApiState
 from hermesd.core.errors import OutcomeUnknown, Unavailable
-from hermesd.core.job import Job
-from hermesd.core.records import Assignment, Waiting
+from hermesd.core.job import Job, Rung
+from hermesd.core.records import Assignment
 from hermesd.signal import Signal
 
-READ_AHEAD = 1000  # jobs read at once; most of them are assigned in later rounds
 MAX_ROUND = 200  # jobs in one commit: while it is under way the last round's are being sent
 LOOK_AGAIN_SECONDS = 5.0
 RETRY_SECONDS = 0.5
@@ -28,14 +29,27 @@ COUNT_ENDED_SHARE = 0.001  # of the time, at most: to count a million takes abou
 
 
 class Feeder:
-    """The agent of the store rung."""
+    """The agent of the store rung; `left` is set when nothing more can be pushed now."""
 
-    def __init__(self, state: ApiState, router: Router, lines: Lines, ledger: Ledger, work: Signal):
+    def __init__(
+        self,
+        state: ApiState,
+        router: Router,
+        ladder: Ladder,
+        reading: ReadAhead,
+        lines: Lines,
+        ledger: Ledger,
+        work: Signal,
+        left: Signal,
+    ):
         self._state = state
         self._router = router
+        self._ladder = ladder
+        self._reading = reading
         self._lines = lines
         self._ledger = ledger
         self._work = work
+        self._left = left
         self._reconciled_at = state.clock.monotonic()
         self._count_ended_at = self._reconciled_at
         self._returned = 0
@@ -52,6 +66,7 @@ class Feeder:
                 continue
             outage.worked()
             if not busy:
+                self._left.set()
                 await self._work.wait(LOOK_AGAIN_SECONDS)
 
     async def run_once(self) -> int:
@@ -65,11 +80,11 @@ class Feeder:
             # A job that came back from its worker may go before all that are known.
             self._returned = tally.returned
             ahead.clear()
-        fed = Round(self._state, self._router, MAX_ROUND)
+        fed = Round(self._state, self._router, self._ladder, MAX_ROUND)
         if not fed.pairs:
             return 0
         if fed.place() and not fed.placed:
-            await self._read(fed.pairs)
+            await self._reading.read(fed.pairs)
             fed.place()
         if not fed.placed:
             await self._reconcile(SUSPECT_SECONDS)
@@ -77,28 +92,16 @@ class Feeder:
         await self._assign(fed.placed)
         return len(fed.placed)
 
-    async def _read(self, pairs: tuple[tuple[str, str], ...]) -> None:
-        """Read the head of what waits in these (queue, type) pairs."""
-        ahead, tally = self._state.ahead, self._state.tally
-        places = [(*pair, priority) for pair in pairs for priority in tally.priorities(*pair)]
-        ahead.begin_reading()
-        try:
-            jobs = await self._state.queue.take(Waiting(pairs=pairs, limit=READ_AHEAD))
-        except BaseException:
-            ahead.give_up_reading()
-            raise
-        ahead.read(places, jobs, everything=len(jobs) < READ_AHEAD)
-
     async def _assign(self, placed: Sequence[tuple[Job, Reservation]]) -> None:
         state = self._state
-        name, rung, now = state.name, state.queue.rung, state.clock.utc()
+        name, now = state.name, state.clock.utc()
         assignments = [
             Assignment(
                 token=job.token,
                 worker_id=slot.view.worker_id,
                 incarnation=slot.view.incarnation,
                 assigned_by=name,
-                rung=rung,
+                rung=Rung.STORE,
                 at=now,
                 job=job,
             )
@@ -133,13 +136,13 @@ class Feeder:
         if now - self._reconciled_at < seconds:
             return
         self._reconciled_at = now
-        before = tally.waiting_changes
+        before, settled = tally.waiting_changes, not tally.under_way
         live = now < self._count_ended_at
         counts = await self._state.reader.counts(live=live)
         if not live:
             took = self._state.clock.monotonic() - now
             self._count_ended_at = now + took / COUNT_ENDED_SHARE
-        if tally.waiting_changes == before:
+        if settled and not tally.under_way and tally.waiting_changes == before:
             tally.reset(counts)
         else:
             tally.amend(counts)

@@ -49,6 +49,7 @@ class Ledger:
         state.tally.entered(alike, len(jobs))
         if alike.state is State.RUNNING:
             state.metrics.started(alike, len(jobs))
+            state.metrics.waited(alike, state.clock.utc(), len(jobs))
             state.ring.publish_all(EventKind.DIRECT, jobs)
         elif alike.state is State.QUEUED:
             waiting = state.tally.priorities(alike.queue, alike.type)[alike.priority]
@@ -63,8 +64,42 @@ class Ledger:
         """A waiting job, or one that another worker refused, has a worker."""
         self._state.tally.left(before)
         self._state.tally.entered(now)
+        if before.state is State.QUEUED:
+            self._state.published.left(before)
+            self._state.metrics.waited(now, now.started_at or 0.0)
         self._state.metrics.started(now)
         self._state.ring.publish(EventKind.DIRECT, job=now)
+
+    def handed_over(self, jobs: Sequence[Job]) -> None:
+        """Waiting jobs have been given to the broker."""
+        for job in jobs:
+            self._state.published.handed_over(job)
+        if jobs:
+            self._state.ring.publish_all(EventKind.PUBLISHED, jobs, "waits at the broker")
+
+    def taken_back(self, before: Sequence[Job], now: Sequence[Job | None], reason: str) -> None:
+        """Jobs that waited at the broker wait in the store again; None: they do not."""
+        back: list[Job] = []
+        for was, job in zip(before, now, strict=True):
+            if job is not None:
+                self._state.published.left(was)
+                back.append(job)
+        if back:
+            self._state.tally.returned += 1
+            self._state.metrics.taken_back(reason, len(back))
+            self._state.ring.publish_all(EventKind.TAKEN_BACK, back, reason)
+            self._state.log.info("jobs taken back", jobs=len(back), why=reason)
+            self._work.set()
+
+    def returned(self, job: Job, settlement: Settlement) -> None:
+        """A waiting job has failed, because the broker gave its message up."""
+        self._state.published.left(job)
+        self._state.metrics.settled(job, settlement)
+        self._state.tally.left(job)
+        self._state.tally.states[State.FAILED] += 1
+        self._ended(job.id)
+        message = settlement.error.message if settlement.error else ""
+        self._state.ring.publish(EventKind.QUARANTINED, job=job, message=message)
 
     def settled(self, job: Job, settlement: Settlement) -> None:
         """A running job was settled."""
@@ -110,6 +145,7 @@ class Ledger:
         """An operator cancelled a waiting job (`before` is how it was)."""
         self._state.tally.left(before)
         self._state.tally.entered(now)
+        self._state.published.left(before)
         self._ended(now.id)
 
     def purged(self, jobs: int) -> None:

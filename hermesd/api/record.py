@@ -36,6 +36,18 @@ class Recorder:
         """Return when the job's run ended at this api, or after `seconds`."""
         await self._ledger.wait_ended(job_id, seconds)
 
+    def settlement(self, outcome: Outcome, job: Job, now: float) -> Settlement:
+        """What an outcome makes of its running job."""
+        most = self._max_result_bytes
+        if outcome.result is not None and len(outcome.result) > most:
+            error = ErrorInfo(
+                kind="unstorable-result",
+                message=f"the result has {len(outcome.result)} bytes, at most {most} are kept",
+            )
+            return Settlement(token=outcome.token, move=Move.FAIL, at=now, error=error)
+        chance = 0.0 if outcome.kind is OutcomeKind.SUCCEEDED else self._state.chance()
+        return settle(outcome, job, now, chance)
+
     async def _record(
         self, view: WorkerView | None, outcomes: Sequence[Outcome]
     ) -> tuple[Verdict, ...]:
@@ -47,7 +59,7 @@ class Recorder:
             token = outcome.token
             job = jobs.get(token.job_id)
             if job is not None and job.lease == token.lease:
-                settling.append((index, job, self._settlement(outcome, job, now)))
+                settling.append((index, job, self.settlement(outcome, job, now)))
             elif job is not None:
                 verdicts[index] = Verdict.DROPPED
         if settling:
@@ -91,17 +103,6 @@ class Recorder:
             for job in await self._state.reader.get_many(missing):
                 jobs.setdefault(job.id, job)
         return jobs
-
-    def _settlement(self, outcome: Outcome, job: Job, now: float) -> Settlement:
-        most = self._max_result_bytes
-        if outcome.result is not None and len(outcome.result) > most:
-            error = ErrorInfo(
-                kind="unstorable-result",
-                message=f"the result has {len(outcome.result)} bytes, at most {most} are kept",
-            )
-            return Settlement(token=outcome.token, move=Move.FAIL, at=now, error=error)
-        chance = 0.0 if outcome.kind is OutcomeKind.SUCCEEDED else self._state.chance()
-        return settle(outcome, job, now, chance)
 
 
 def _unstorable(settlement: Settlement) -> Settlement:

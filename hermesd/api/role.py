@@ -16,7 +16,9 @@ import trio
 from hermesd.api.absent import Absentees
 from hermesd.api.acceptance import Patience
 from hermesd.api.admission import Admission
+from hermesd.api.amqp import AmqpAgents
 from hermesd.api.app import build_app
+from hermesd.api.brokerside import BrokerSide
 from hermesd.api.catalogue import Catalogue
 from hermesd.api.control import Control
 from hermesd.api.elsewhere import Elsewhere
@@ -25,9 +27,11 @@ from hermesd.api.fleet import FleetBoard
 from hermesd.api.fleetline import FleetLine
 from hermesd.api.hooks import Findings
 from hermesd.api.invariants import InvariantChecker
+from hermesd.api.ladder import Ladder
 from hermesd.api.ledger import Ledger
 from hermesd.api.lines import Lines
 from hermesd.api.operate import Aftermath, Operator
+from hermesd.api.readahead import ReadAhead
 from hermesd.api.reap import Reaper
 from hermesd.api.record import Recorder
 from hermesd.api.retain import Retainer
@@ -55,7 +59,7 @@ class BoundControl(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class ApiParts:
-    """What the daemon hands to the role beside the state."""
+    """What the daemon hands to the role beside the state; `broker` is None where there is none."""
 
     types: TypeCatalogue
     installed: Sequence[JobType]
@@ -64,6 +68,7 @@ class ApiParts:
     store_check: Callable[[], Awaitable[None]]
     commits: Callable[[], CommitStats]
     role: str
+    broker: BrokerSide | None = None
 
 
 class ApiAgents:
@@ -91,7 +96,13 @@ class ApiAgents:
             self.ledger,
             work,
         )
-        self.feeder = Feeder(state, router, self.lines, self.ledger, work)
+        ladder, reading, left = Ladder(state), ReadAhead(state), Signal()
+        self.feeder = Feeder(state, router, ladder, reading, self.lines, self.ledger, work, left)
+        self.amqp = (
+            None
+            if parts.broker is None
+            else AmqpAgents(state, parts.broker, ladder, reading, self.ledger, self.recorder, left)
+        )
         self.absentees = Absentees(state, self.reaper)
         self.checker = InvariantChecker(state, self.lines)
         self.fleet_line = FleetLine(state)
@@ -114,12 +125,20 @@ class ApiAgents:
         self.reaper.remember(await self._state.reader.assigned(self._state.name))
         self._state.tally.reset(await self._state.reader.counts())
         await self.catalogue.load(self._parts.installed)
+        if self.amqp is not None:
+            await self.amqp.catch_up()
 
     def services(self) -> ApiServices:
         """What the HTTP routes are served from."""
         state = self._state
         fleet = FleetBoard(state.registry)
-        state.metrics.watch(counts=state.tally.counts, fleet=fleet, commits=self._parts.commits)
+        state.metrics.watch(
+            counts=state.tally.counts,
+            fleet=fleet,
+            commits=self._parts.commits,
+            rung=lambda: state.queue.rung,
+            with_broker=None if self.amqp is None else lambda: state.published.total,
+        )
         return ApiServices(
             config=state.config,
             clock=state.clock,
@@ -138,6 +157,7 @@ class ApiAgents:
             started_at=state.clock.utc(),
             api_name=state.name,
             role=self._parts.role,
+            broker=self.amqp.keeper if self.amqp is not None else None,
         )
 
     def _cancel_requested(self, job: Job) -> None:
@@ -178,6 +198,8 @@ async def run_api(
             agents.retainer.run,
         ):
             services.start_soon(agent)
+        if agents.amqp is not None:
+            services.start_soon(agents.amqp.run)
         services.start_soon(sample_lag, state.metrics.loop_lag)
         services.start_soon(_close_streams, state, stop_intake)
         async with parts.open_control(agents.control) as control:

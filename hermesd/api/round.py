@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from hermesd.api.ladder import Ladder
 from hermesd.api.route import Reservation, Router
 from hermesd.api.state import ApiState
 from hermesd.core.ahead import Line
@@ -19,10 +20,11 @@ class Round:
     `pairs` are the (queue, type) pairs in which jobs wait and a slot is free.
     """
 
-    def __init__(self, state: ApiState, router: Router, most: int):
+    def __init__(self, state: ApiState, router: Router, ladder: Ladder, most: int):
         self.placed: list[tuple[Job, Reservation]] = []
         self._state = state
         self._router = router
+        self._ladder = ladder
         self._most = most
         self._full: set[Pair] = set()
         # Where more wait than there are slots, all will be used: so the jobs go out in few batches.
@@ -47,6 +49,8 @@ class Round:
         for priority in sorted(places, reverse=True):
             lines: dict[Pair, Line] = {}
             for pair in places[priority]:
+                if self._ladder.behind(*pair, priority):
+                    continue  # those go to the broker, behind what waits there
                 line = ahead.line((*pair, priority))
                 if line is None:
                     return True

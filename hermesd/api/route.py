@@ -68,10 +68,12 @@ class Router:
         return held
 
     def explain(self, job: Job) -> str:
-        """Why the job waits, for people."""
+        """Why the job waits, and where if a broker is configured, for people."""
         if self._state.tally.waiting_total and self._must_wait(job):
-            return f"queued behind waiting jobs of queue {job.queue}"
-        return f"queued: {explain(job, self._state.registry)}"
+            why = f"queued behind waiting jobs of queue {job.queue}"
+        else:
+            why = f"queued: {explain(job, self._state.registry)}"
+        return why if self._state.broker is None else f"{why} (rung {self._state.queue.rung})"
 
     def _must_wait(self, job: Job) -> bool:
         """Whether a job that competes for the same kind of slot waits with its priority or more.

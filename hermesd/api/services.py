@@ -34,11 +34,22 @@ class KnowsEnds(Protocol):
         """Return when the job's run has ended at this api, or after `seconds`."""
 
 
+class KnowsBroker(Protocol):
+    """How the broker is; each answers why it is not as it should be, empty where it is."""
+
+    def broker_fault(self) -> str:
+        """Why it takes no messages."""
+
+    def topology_fault(self) -> str:
+        """What is not as it should be in it."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ApiServices:
     """One api's services; `started_at` is in UTC seconds.
 
-    `store_check` raises StoreUnavailable; `counts` answers from memory.
+    `store_check` raises StoreUnavailable; `counts` answers from memory; `broker` is None where
+    the queue needs none.
     """
 
     config: Config
@@ -58,3 +69,4 @@ class ApiServices:
     started_at: float
     api_name: str
     role: str
+    broker: KnowsBroker | None = None

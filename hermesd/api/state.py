@@ -9,17 +9,21 @@ import structlog
 import structlog.typing
 
 from hermesd.api.events import EventRing
+from hermesd.api.published import Published
 from hermesd.config import Config
 from hermesd.core.ahead import Ahead
 from hermesd.core.registry import Registry
 from hermesd.core.tally import Tally
 from hermesd.observe.metrics import ApiMetrics
-from hermesd.ports import Clock, Fleet, JobQueue, JobReader, JobStore
+from hermesd.ports import Broker, Clock, Fleet, JobQueue, JobReader, JobStore, Outbox
 
 
 @dataclass(frozen=True)
 class ApiState:
-    """One api's state. `name` outlives restarts, `boot` does not; `chance` is from [0, 1)."""
+    """One api's state. `name` outlives restarts, `boot` does not; `chance` is from [0, 1).
+
+    `broker` is None where the queue needs none.
+    """
 
     name: str
     boot: str
@@ -30,10 +34,13 @@ class ApiState:
     jobs: JobStore
     reader: JobReader
     fleet: Fleet
+    outbox: Outbox
     queue: JobQueue
     ring: EventRing
     metrics: ApiMetrics
     log: structlog.typing.FilteringBoundLogger
+    broker: Broker | None = None
     registry: Registry = field(default_factory=Registry)
     tally: Tally = field(default_factory=Tally)
     ahead: Ahead = field(default_factory=Ahead)
+    published: Published = field(default_factory=Published)

@@ -213,7 +213,7 @@ class CheckView(View, frozen=True, kw_only=True):
 
 
 class ReadyView(View, frozen=True, kw_only=True):
-    """Whether this api takes jobs."""
+    """Whether this api takes jobs; it does without its broker, since the store is left."""
 
     ready: bool
     checks: Mapping[str, CheckView]
@@ -228,7 +228,11 @@ class WaitingView(View, frozen=True, kw_only=True):
 
 
 class StatsView(View, frozen=True, kw_only=True):
-    """Counts from this api's memory; `since_start` are events that this api saw."""
+    """Counts from this api's memory; `since_start` are events that this api saw.
+
+    `rung` is where jobs wait that no worker can take; `rung_reason` says why not at the broker,
+    where one is configured.
+    """
 
     name: str
     version: str
@@ -239,6 +243,7 @@ class StatsView(View, frozen=True, kw_only=True):
     waiting: WaitingView
     workers: Mapping[str, int]
     rung: Rung
+    rung_reason: str
     since_start: Mapping[str, int]
 
 

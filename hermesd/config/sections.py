@@ -157,7 +157,8 @@ class QueueSection(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     is the authority of an amqps:// broker's certificate (empty: the system's). `prefetch` is the
     unacknowledged messages of one consumer, `max_message_bytes` the body of one message, of a job
     or of its outcome. Jobs in a broker that was unreachable for `take_back_seconds` go back to the
-    store.
+    store. `consumer_timeout_seconds` is after what time the broker takes back a message that is not
+    acknowledged: no longer job runs without an api.
     """
 
     kind: QueueKind = QueueKind.EMBEDDED
@@ -169,6 +170,7 @@ class QueueSection(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     heartbeat_seconds: HeartbeatSeconds = 10
     call_timeout_seconds: Seconds = 5.0
     take_back_seconds: Seconds = 30.0
+    consumer_timeout_seconds: Seconds = 1800.0
     max_message_bytes: MessageBytes = 4 * MIB
     names: NamePatterns = NamePatterns()
 

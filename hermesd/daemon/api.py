@@ -12,16 +12,20 @@ from pathlib import Path
 import trio
 from structlog.typing import FilteringBoundLogger
 
+from hermesd.api.brokerside import BrokerSide
 from hermesd.api.events import EventRing
 from hermesd.api.role import ApiParts, run_api
 from hermesd.api.state import ApiState
 from hermesd.bridge.grpc_server import open_control_server
 from hermesd.clock import SystemClock
 from hermesd.config import Config
+from hermesd.core.amqp_names import Names
 from hermesd.core.errors import ConfigError
+from hermesd.daemon.broker import messages_of, open_broker
 from hermesd.handlers.catalogue import Catalogue
 from hermesd.http.server import Listener, open_listeners
 from hermesd.observe.metrics import ApiMetrics, CommitStats
+from hermesd.ports import Broker, JobQueue
 from hermesd.queues.embedded import EmbeddedQueue
 from hermesd.stores.sqlite import SqliteStore, open_sqlite
 
@@ -73,16 +77,19 @@ class RunningApi:
         task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         try:
-            async with open_sqlite(
-                sqlite_path(config.store.url),
-                clock=clock,
-                max_group=config.store.max_group,
-                max_pending=config.store.max_pending,
-                busy_timeout_seconds=config.store.busy_timeout_seconds,
-                log=log,
-                migrate=config.store.migrate,
-            ) as store:
-                state = await _state(config, clock, log, store)
+            async with (
+                open_sqlite(
+                    sqlite_path(config.store.url),
+                    clock=clock,
+                    max_group=config.store.max_group,
+                    max_pending=config.store.max_pending,
+                    busy_timeout_seconds=config.store.busy_timeout_seconds,
+                    log=log,
+                    migrate=config.store.migrate,
+                ) as store,
+                open_broker(config.queue, log) as broker,
+            ):
+                state, side = await _state(config, clock, log, store, broker)
                 parts = ApiParts(
                     types=store.types,
                     installed=catalogue.types(),
@@ -97,6 +104,7 @@ class RunningApi:
                     store_check=store.check,
                     commits=partial(_commits, store),
                     role=role,
+                    broker=side,
                 )
                 await run_api(
                     state,
@@ -117,24 +125,59 @@ def _commits(store: SqliteStore) -> CommitStats:
 
 
 async def _state(
-    config: Config, clock: SystemClock, log: FilteringBoundLogger, store: SqliteStore
-) -> ApiState:
+    config: Config,
+    clock: SystemClock,
+    log: FilteringBoundLogger,
+    store: SqliteStore,
+    broker: Broker | None,
+) -> tuple[ApiState, BrokerSide | None]:
     metrics = ApiMetrics(process_collectors=config.metrics.process_collectors)
-    return ApiState(
+    store_id = await store.fleet.store_id()
+    queue, side = _queue(config, store, store_id, broker, metrics)
+    state = ApiState(
         name=config.api.name or socket.gethostname(),
         boot=secrets.token_hex(8),
-        store_id=await store.fleet.store_id(),
+        store_id=store_id,
         config=config,
         clock=clock,
         chance=random.random,
         jobs=store.jobs,
         reader=store.reader,
         fleet=store.fleet,
-        queue=EmbeddedQueue(store.jobs),
+        outbox=store.outbox,
+        queue=queue,
         ring=EventRing(config.events.ring, clock, config.events.max_streams),
         metrics=metrics,
         log=log,
+        broker=broker,
     )
+    return state, side
+
+
+def _queue(
+    config: Config, store: SqliteStore, store_id: str, broker: Broker | None, metrics: ApiMetrics
+) -> tuple[JobQueue, BrokerSide | None]:
+    if broker is None:
+        return EmbeddedQueue(store.jobs), None
+    # Here, since an api without a broker needs none of it.
+    from hermesd.queues.amqp import AmqpQueue
+    from hermesd.queues.messages import stamp_of
+    from hermesd.queues.topology import topology_of
+
+    messages = messages_of(config.queue)
+    names = Names.of(config.queue.namespace, config.queue.names)
+    queue = AmqpQueue(store.jobs, broker, messages, store_id, metrics.published)
+    side = BrokerSide(
+        broker=broker,
+        names=names,
+        topology=topology_of(names, config.queues),
+        messages=messages,
+        stamp_of=stamp_of,
+        fault=queue.reason,
+        declared=queue.declared,
+        misrouted=queue.misrouted,
+    )
+    return queue, side
 
 
 async def _listen(config: Config) -> list[Listener]:

@@ -17,6 +17,7 @@ from hermesd.bridge.grpc_link import open_control_link
 from hermesd.clock import SystemClock
 from hermesd.config import Config
 from hermesd.core.job import Kind
+from hermesd.daemon.broker import messages_of, open_broker
 from hermesd.daemon.watchdog import LoopWatchdog
 from hermesd.handlers.catalogue import Catalogue
 from hermesd.http.server import Listener, open_listeners
@@ -86,8 +87,12 @@ class RunningWorker:
             open_control_link,
             call_timeout_seconds=self._state.config.control.call_timeout_seconds,
         )
+        state, queue = self._state, self._state.config.queue
         try:
-            await run_worker(self._state, listeners, open_link, self.stop, task_status=task_status)
+            async with open_broker(queue, state.log) as broker:
+                if broker is not None:
+                    state.broker, state.messages = broker, messages_of(queue)
+                await run_worker(state, listeners, open_link, self.stop, task_status=task_status)
         finally:
             for listener in listeners:
                 await listener.aclose()

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, Protocol
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from hermesd.core.job import Job
+from hermesd.core.job import Job, Rung
 from hermesd.core.outcome import Settlement
 from hermesd.core.records import Counts
 from hermesd.observe.instruments import Counter, Histogram, RoleMetrics
@@ -26,6 +26,7 @@ INVARIANTS: Final = (
     "lost-job",
 )
 _LATENCIES: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
+_WAITS: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 300.0, 3600.0)
 _DURATIONS: Final = (0.001, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0, 600.0, 3600.0)
 _SIZES: Final = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000)
 
@@ -66,6 +67,22 @@ class ApiMetrics(RoleMetrics):
             "outcomes_dropped", "Outcomes not recorded, by verdict.", ("verdict",)
         )
         self._pruned = counter("jobs_pruned", "Finished jobs deleted by retention.", ("state",))
+        self._waited = histogram(
+            "job_wait_seconds", "From the queue to a worker, by rung.", _WAITS, ("rung",)
+        )
+        self._published = counter(
+            "queue_publishes", "Messages published to the broker, by fate.", ("fate",)
+        )
+        self._claims = counter("queue_claims", "Claims of pulled messages.", ("verdict",))
+        self._taken_back = counter(
+            "queue_taken_back", "Jobs taken back from the broker to the store.", ("reason",)
+        )
+        self._returned = counter(
+            "queue_returned", "Messages that the broker gave back, by its reason.", ("reason",)
+        )
+        self._pulled = counter(
+            "queue_pulled_outcomes", "Outcomes that came through the broker.", ("verdict",)
+        )
         self._breaches = counter(
             "invariant_breaches", "Must stay 0: a defect of hermesd.", ("invariant",)
         )
@@ -89,6 +106,33 @@ class ApiMetrics(RoleMetrics):
     def started(self, job: Job, jobs: int = 1) -> None:
         """An attempt was given to a worker, of `job` and of others of its type on its rung."""
         self._started.add((self._types.of(job.type), job.rung or ""), jobs)
+
+    def waited(self, job: Job, started_at: float, jobs: int = 1) -> None:
+        """An attempt began at that UTC second, of `job` and of others that came with it."""
+        seconds = max(started_at - (job.enqueued_at or started_at), 0.0)
+        rung = (job.rung or "",)
+        for _ in range(jobs):
+            self._waited.observe(seconds, rung)
+
+    def published(self, fate: str, jobs: int) -> None:
+        """So many messages had this fate."""
+        self._published.add((fate,), jobs)
+
+    def claimed(self, verdict: str) -> None:
+        """A worker asked for a job that it had pulled."""
+        self._claims.add((verdict,))
+
+    def taken_back(self, reason: str, jobs: int) -> None:
+        """So many jobs wait in the store again."""
+        self._taken_back.add((reason,), jobs)
+
+    def returned(self, reason: str) -> None:
+        """The broker gave a message back."""
+        self._returned.add((reason,))
+
+    def pulled(self, verdict: str) -> None:
+        """An outcome came through the broker."""
+        self._pulled.add((verdict,))
 
     def settled(self, job: Job, settlement: Settlement) -> None:
         """An outcome is recorded."""
@@ -120,9 +164,17 @@ class ApiMetrics(RoleMetrics):
         counts: Callable[[], Counts],
         fleet: FleetView,
         commits: Callable[[], CommitStats] | None = None,
+        rung: Callable[[], Rung] | None = None,
+        with_broker: Callable[[], int] | None = None,
     ) -> None:
-        """Show what these say at each scrape; `commits`: commits, changes in them, last seconds."""
+        """Show what these say at each scrape.
+
+        `commits`: commits, changes in them, last seconds; `rung`: where jobs wait now;
+        `with_broker`: how many wait at a broker.
+        """
         self.registry.register(_ApiView(counts, fleet, commits))
+        if rung is not None:
+            self.registry.register(_RungView(rung, with_broker))
 
     def _counter(self, name: str, text: str, labels: tuple[str, ...]) -> Counter:
         return Counter(f"hermesd_{name}", text, labels, self.registry)
@@ -177,6 +229,33 @@ class _ApiView(Collector):
             for label, number in numbers.items():
                 family.add_metric((str(label),), number)
             yield family
+
+
+class _RungView(Collector):
+    """Which rung below push serves, and what waits at the broker."""
+
+    def __init__(self, rung: Callable[[], Rung], with_broker: Callable[[], int] | None) -> None:
+        self._rung = rung
+        self._with_broker = with_broker
+
+    def describe(self) -> Iterable[Metric]:
+        """See _ApiView.describe."""
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        """See prometheus_client.registry.Collector."""
+        serving = GaugeMetricFamily(
+            "hermesd_queue_rung_serving", "1: waiting jobs go to this rung now.", labels=("rung",)
+        )
+        now = self._rung()
+        rungs = (Rung.STORE,) if self._with_broker is None else (Rung.AMQP, Rung.STORE)
+        for rung in rungs:
+            serving.add_metric((str(rung),), rung is now)
+        yield serving
+        if self._with_broker is not None:
+            yield GaugeMetricFamily(
+                "hermesd_jobs_with_broker", "Jobs that wait at the broker.", self._with_broker()
+            )
 
 
 def _waiting(counts: Counts) -> Metric:
@@ -252,6 +331,39 @@ class WorkerMetrics(RoleMetrics):
         self._reported = Histogram(
             "hermesd_worker_report_outcomes", "Outcomes in a report.", _SIZES, (), registry
         )
+        self._pulled = Counter(
+            "hermesd_worker_messages_pulled",
+            "Messages taken from the broker.",
+            ("queue", "band"),
+            registry,
+        )
+        self._redelivered = Counter(
+            "hermesd_worker_messages_redelivered",
+            "Of those, messages that were handed out before.",
+            ("queue",),
+            registry,
+        )
+        self._turned_down = Counter(
+            "hermesd_worker_messages_not_run",
+            "Messages given back or rejected unclaimed, by reason.",
+            ("reason",),
+            registry,
+        )
+        self._claims = Counter(
+            "hermesd_worker_claims", "Claims by verdict.", ("verdict",), registry
+        )
+        self._degraded = Counter(
+            "hermesd_worker_degraded_runs", "Jobs run without an api.", ("type",), registry
+        )
+        self._stalls = Counter(
+            "hermesd_worker_pull_restarts",
+            "Times that pulling had to be begun anew.",
+            ("queue",),
+            registry,
+        )
+        self._broker = Gauge(
+            "hermesd_worker_broker_serving", "Whether the broker can be used.", registry=registry
+        )
 
     def started(self, job_type: str) -> None:
         """A handler was started."""
@@ -270,6 +382,32 @@ class WorkerMetrics(RoleMetrics):
     def reported(self, outcomes: int) -> None:
         """A report with so many outcomes was taken by an api."""
         self._reported.observe(outcomes)
+
+    def pulled(self, queue: str, band: str, *, redelivered: bool) -> None:
+        """A message was taken from the broker."""
+        self._pulled.add((queue, band))
+        if redelivered:
+            self._redelivered.add((queue,))
+
+    def not_run(self, reason: str, messages: int = 1) -> None:
+        """So many messages went back: no-slot, given-back; or were rejected: unknown-type, ..."""
+        self._turned_down.add((reason,), messages)
+
+    def claimed(self, verdict: str) -> None:
+        """A claim was answered; `doubled` is a grant of what this worker has already."""
+        self._claims.add((verdict,))
+
+    def degraded(self, job_type: str) -> None:
+        """A job was begun without an api."""
+        self._degraded.add((self._types.of(job_type),))
+
+    def pull_restarted(self, queue: str) -> None:
+        """Pulling was begun anew, since it did not take what was ready in that queue."""
+        self._stalls.add((queue,))
+
+    def broker_serving(self, serving: bool) -> None:
+        """Whether messages can be taken and published now."""
+        self._broker.set(serving)
 
     def watch(self, gauges: WorkerGauges) -> None:
         """Show what `gauges` says at each scrape."""

@@ -18,7 +18,22 @@ from hermesd.core.broker import Argument, Message
 from hermesd.core.errors import InvalidValue, TooLarge
 from hermesd.core.fleet import DispatchItem
 from hermesd.core.job import HIGHEST_PRIORITY, LOWEST_PRIORITY, ErrorInfo, Token
+from hermesd.core.messages import JobMessage, OutcomeMessage, Stamp
 from hermesd.core.outcome import Outcome, OutcomeKind
+
+__all__ = [
+    "JOB",
+    "OUTCOME",
+    "VERSION",
+    "JobBody",
+    "JobMessage",
+    "MessageCodec",
+    "OutcomeBody",
+    "OutcomeMessage",
+    "Stamp",
+    "Undecodable",
+    "stamp_of",
+]
 
 VERSION: Final = 1
 JOB: Final = "hermes.job"  # these two are AMQP's property "type"
@@ -46,30 +61,6 @@ class Undecodable(InvalidValue):
 
     def __init__(self, what: str, where: str, reason: str) -> None:
         super().__init__(f"no {what}: {where}: {reason}", what=what, where=where)
-
-
-class Stamp(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose message it is."""
-
-    store_id: str
-    token: Token
-
-
-class JobMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """A waiting job with all that its worker needs; `enqueued_at` is in UTC seconds."""
-
-    store_id: str
-    enqueued_at: float
-    job: DispatchItem
-
-
-class OutcomeMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """The outcome of a job that ran unclaimed: its token is that of the job's message."""
-
-    store_id: str
-    worker_id: str
-    incarnation: str
-    outcome: Outcome
 
 
 class JobItem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

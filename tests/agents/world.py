@@ -12,6 +12,7 @@ import structlog
 import trio
 
 from hermesd.api.admission import JobRequest
+from hermesd.api.brokerside import BrokerSide
 from hermesd.api.events import EventRing
 from hermesd.api.role import ApiAgents, ApiParts
 from hermesd.api.state import ApiState
@@ -23,6 +24,7 @@ from hermesd.core.jobtype import JobType
 from hermesd.core.registry import WorkerView
 from hermesd.core.states import State
 from hermesd.observe.metrics import ApiMetrics
+from hermesd.ports import JobQueue
 from hermesd.queues.embedded import EmbeddedQueue
 from hermesd.testing.memory import MemoryStore
 from hermesd.testing.outages import UnsteadyJobs
@@ -40,14 +42,23 @@ class SteppedClock(TrioClock):
     def __init__(self) -> None:
         super().__init__()
         self._stepped = 0.0
+        self._passed = 0.0
 
     def step(self, seconds: float) -> None:
         """Set the wall clock."""
         self._stepped += seconds
 
+    def let_pass(self, seconds: float) -> None:
+        """Let time pass that nobody waits for."""
+        self._passed += seconds
+
     def utc(self) -> float:
         """Seconds since the epoch, as set."""
-        return super().utc() + self._stepped
+        return super().utc() + self._stepped + self._passed
+
+    def monotonic(self) -> float:
+        """Seconds since some moment, and what was let pass."""
+        return super().monotonic() + self._passed
 
 
 @dataclass
@@ -102,26 +113,37 @@ async def open_api(
     store: MemoryStore | None = None,
     boot: str = "boot-1",
     name: str = "api-1",
+    side: Callable[..., tuple[JobQueue, BrokerSide]] | None = None,
 ) -> AsyncIterator[Api]:
-    """An api that has recalled its state; its agents do not run yet."""
+    """An api that has recalled its state; its agents do not run yet.
+
+    `side` makes the broker's side of it, from the jobs, the store's id and who counts publishes.
+    """
     config = msgspec.convert(settings or {}, Config)
     clock = SteppedClock()
     store = store or MemoryStore(clock)
     jobs = UnsteadyJobs(store.jobs)
+    store_id, metrics = await store.fleet.store_id(), ApiMetrics()
+    queue: JobQueue = EmbeddedQueue(jobs)
+    broker = None
+    if side is not None:
+        queue, broker = side(jobs, store_id, metrics.published)
     state = ApiState(
         name=name,
         boot=boot,
-        store_id=await store.fleet.store_id(),
+        store_id=store_id,
         config=config,
         clock=clock,
         chance=lambda: 0.5,
         jobs=jobs,
         reader=store.reader,
         fleet=store.fleet,
-        queue=EmbeddedQueue(jobs),
+        outbox=store.outbox,
+        queue=queue,
         ring=EventRing(config.events.ring, clock, config.events.max_streams),
-        metrics=ApiMetrics(),
+        metrics=metrics,
         log=structlog.get_logger(),
+        broker=broker.broker if broker is not None else None,
     )
     async with trio.open_nursery() as nursery:
         parts = ApiParts(
@@ -132,6 +154,7 @@ async def open_api(
             store_check=store.check,
             commits=lambda: (0, 0, 0.0),
             role="api",
+            broker=broker,
         )
         agents = ApiAgents(state, parts, nursery)
         await agents.recall()

@@ -138,6 +138,7 @@ async def open_world(config: Config | None = None) -> AsyncIterator[World]:
             jobs=store.jobs,
             reader=store.reader,
             fleet=store.fleet,
+            outbox=store.outbox,
             queue=ReportedQueue(store, weather),
             ring=EventRing(config.events.ring, clock, config.events.max_streams),
             metrics=ApiMetrics(),

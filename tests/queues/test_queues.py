@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-import pytest
+from collections.abc import AsyncIterator
+from typing import Any
 
+import msgspec
+import pytest
+import structlog
+from processes.ports import free_port
+
+from hermesd.bridge.amqp_line import LineTerms, open_broker_line
+from hermesd.bridge.loop import open_bridge
+from hermesd.core.amqp_names import NamePatterns, Names
+from hermesd.core.broker import PublishFate
 from hermesd.core.errors import StoreUnavailable
-from hermesd.core.job import Rung
+from hermesd.core.job import Job, Rung
+from hermesd.queues.amqp import AmqpQueue
 from hermesd.queues.embedded import EmbeddedQueue
+from hermesd.queues.messages import MessageCodec
+from hermesd.queues.topology import topology_of
 from hermesd.testing.clock import ManualClock
 from hermesd.testing.conformance import JobQueueConformance
 from hermesd.testing.memory import MemoryJobs, MemoryStore
@@ -44,6 +57,44 @@ class TestMemoryQueue(JobQueueConformance):
     async def queue(self) -> MemoryQueue:
         """A fake of the store's rung."""
         return MemoryQueue()
+
+
+class TestAmqpQueue(JobQueueConformance):
+    """A real RabbitMQ, with the store as its outbox."""
+
+    @pytest.fixture
+    async def queue(self, store: MemoryStore, rabbitmq: Any) -> AsyncIterator[AmqpQueue]:
+        """Over the store of the test, with its queues declared."""
+        names = Names.of("conformance", NamePatterns())
+        terms = LineTerms(call_timeout_seconds=60.0)
+        log = structlog.get_logger()
+        async with open_bridge(), open_broker_line(rabbitmq.url(), terms, log=log) as line:
+            while not line.status.serving:
+                await line.changed()
+            await line.declare(topology_of(names, ["default"]))
+            codec = MessageCodec(names.exchange, 10_000)
+            queue = AmqpQueue(store.jobs, line, codec, "s", lambda fate, number: None)
+            queue.declared()
+            yield queue
+
+
+async def test_the_broker_is_the_rung_while_it_takes_messages(store: MemoryStore) -> None:
+    """Else jobs wait in the store, and the reason is told."""
+    fates: list[tuple[PublishFate, int]] = []
+
+    def told(fate: PublishFate, number: int) -> None:
+        fates.append((fate, number))
+
+    job = Job(id="j", type="t", payload=msgspec.Raw(b"{}"))
+    large = Job(id="l", type="t", payload=msgspec.Raw(b'"' + b"x" * 3000 + b'"'))
+    url = f"amqp://guest:guest@127.0.0.1:{free_port()}/"
+    terms = LineTerms(call_timeout_seconds=60.0)
+    async with open_bridge(), open_broker_line(url, terms, log=structlog.get_logger()) as line:
+        queue = AmqpQueue(store.jobs, line, MessageCodec("e", 2000), "s", told)
+        assert queue.rung is Rung.STORE
+        assert (await queue.status()).reason == line.status.reason
+        assert list(await queue.offer([large, job])) == [False, False]
+        assert fates == [(PublishFate.REFUSED, 1)]
 
 
 class _DownJobs(MemoryJobs):

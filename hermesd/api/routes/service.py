@@ -75,10 +75,13 @@ async def show_health(request: HttpRequest) -> Response[HealthView]:
     opt={DOC: Doc(summary="Whether jobs are taken", answers={200: ReadyView, 503: ReadyView})},
 )
 async def show_ready(request: HttpRequest) -> Response[ReadyView]:
-    """Readiness: the store and the queue."""
+    """Readiness: the store and the queue; a broker that is away is told of, and no hindrance."""
     services = services_of(request)
     checks = {"store": await _check_store(services), "queue": await _check_queue(services)}
     ready = all(check.ok for check in checks.values())
+    if (known := services.broker) is not None:
+        faults = {"broker": known.broker_fault(), "topology": known.topology_fault()}
+        checks |= {name: CheckView(ok=not fault, reason=fault) for name, fault in faults.items()}
     return answer(ReadyView(ready=ready, checks=checks), 200 if ready else 503)
 
 
@@ -109,6 +112,7 @@ async def show_stats(request: HttpRequest) -> Response[StatsView]:
             waiting=_waiting(counts),
             workers=services.fleet.totals(),
             rung=services.queue.rung,
+            rung_reason=services.broker.broker_fault() if services.broker is not None else "",
             since_start=_since_start(services),
         )
     )
@@ -144,7 +148,9 @@ async def _check_queue(services: ApiServices) -> CheckView:
         found.append(await services.queue.status())
 
     reason = await _fault(ask) or ("" if found[0].serving else found[0].reason or "not serving")
-    return CheckView(ok=not reason, reason=reason, rung=services.queue.rung)
+    # Without its broker the queue is the store, which is checked by itself.
+    ok = not reason or services.broker is not None
+    return CheckView(ok=ok, reason=reason, rung=services.queue.rung)
 
 
 async def _fault(check: Callable[[], Awaitable[None]]) -> str:

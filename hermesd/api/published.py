@@ -1,0 +1,61 @@
+"""How many jobs wait at the broker, kept in memory and set right from the store."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from hermesd.core.job import Job, Owner
+
+Level = tuple[str, int]  # queue, priority
+
+
+class Published:
+    """Jobs at the broker by queue and priority, and the ids of those that are on their way there.
+
+    A job on its way belongs to the store still, but must not be pushed meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self._counts: Counter[Level] = Counter()
+        self._on_way: set[str] = set()
+
+    @property
+    def total(self) -> int:
+        """How many there are."""
+        return max(sum(self._counts.values()), 0)
+
+    def reset(self, counts: Mapping[Level, int]) -> None:
+        """Start over from what the store says."""
+        self._counts = Counter(counts)
+
+    def begin(self, jobs: Iterable[Job]) -> None:
+        """They are about to be published."""
+        self._on_way.update(job.id for job in jobs)
+
+    def is_on_way(self, job_id: str) -> bool:
+        """Whether it is being published."""
+        return job_id in self._on_way
+
+    def handed_over(self, job: Job) -> None:
+        """It waits at the broker by the store, unless a worker was faster and has it already."""
+        if job.id in self._on_way:
+            self._counts[job.queue, job.priority] += 1
+
+    def end(self, jobs: Iterable[Job]) -> None:
+        """Their publishing is over, however it went."""
+        self._on_way.difference_update(job.id for job in jobs)
+
+    def left(self, job: Job) -> None:
+        """A waiting job, as it was, waits no longer or waits in the store again."""
+        if job.id in self._on_way:
+            self._on_way.discard(job.id)
+        elif job.owner is Owner.AMQP:
+            self._counts[job.queue, job.priority] -= 1
+
+    def ahead(self, queue: str, priority: int) -> bool:
+        """Whether jobs of the queue with this priority or a higher one wait at the broker."""
+        return any(
+            number > 0 and level[0] == queue and level[1] >= priority
+            for level, number in self._counts.items()
+        )
