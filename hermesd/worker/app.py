@@ -19,7 +19,7 @@ PROBLEM = b"application/problem+json"
 
 
 class WorkerApp:
-    """An ASGI application of five routes."""
+    """An ASGI application of six routes."""
 
     def __init__(self, state: WorkerState, receiver: Receiver):
         self._state = state
@@ -30,6 +30,7 @@ class WorkerApp:
             ("GET", "/probe"): self._probe,
             ("GET", "/health"): self._health,
             ("GET", "/ready"): self._ready,
+            ("GET", "/stats"): self._stats,
             ("GET", "/metrics"): self._metrics,
         }
         self._paths = {path for _, path in self._routes}
@@ -75,17 +76,38 @@ class WorkerApp:
         state = self._state
         linked = sorted(s.api_name for s in state.sessions.values() if s.live)
         ready = bool(linked) and not state.draining
-        checks = {
+        checks: dict[str, Any] = {
             "control": {"ok": bool(linked), "reason": "" if linked else "no api is reached"},
             "draining": {"ok": not state.draining, "reason": "draining" if state.draining else ""},
         }
+        if state.broker is not None:  # jobs are pushed without it, so it is no condition
+            status = state.broker.status
+            checks["broker"] = {"ok": status.serving, "reason": status.reason}
         about = {"ready": ready, "apis": linked, "checks": checks}
         await self._json(send, 200 if ready else 503, about)
+
+    async def _stats(self, receive: Receive, send: Send) -> None:
+        state, leases = self._state, self._state.leases
+        about: dict[str, Any] = {
+            "worker_id": state.worker_id,
+            "incarnation": state.incarnation,
+            "slots": state.slots.totals,
+            "free": state.slots.free(),
+            "running": len(leases.running) + len(leases.unclaimed),
+            "unreported": len(leases.unsettled) + len(leases.unpublished),
+            "draining": state.draining,
+            "degraded": state.degraded,
+        }
+        if state.broker is not None:
+            about["broker"] = state.broker.status
+        await self._json(send, 200, about)
 
     async def _metrics(self, receive: Receive, send: Send) -> None:
         if not self._state.config.metrics.enabled:
             await self._problem(send, 404, "metrics are switched off (metrics.enabled)")
             return
+        if self._state.broker is not None:
+            self._state.metrics.broker_serving(self._state.broker.status.serving)
         content, content_type = render(self._state.metrics.registry)
         await _respond(send, 200, content_type.encode(), content)
 

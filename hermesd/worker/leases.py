@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 
 import trio
@@ -22,11 +23,17 @@ class Why(StrEnum):
 
 
 class Running:
-    """One job in execution. `deadline` is monotonic seconds, `started_at` UTC seconds."""
+    """One job in execution. `deadline` is monotonic seconds, `started_at` UTC seconds.
+
+    Without an api (None) it runs under the broker's acknowledgement, and its token is that of the
+    message that brought it.
+    """
 
     __slots__ = ("api_name", "deadline", "job", "kind", "scope", "started_at", "token", "why")
 
-    def __init__(self, job: Job, kind: str, api_name: str, started_at: float, deadline: float):
+    def __init__(
+        self, job: Job, kind: str, api_name: str | None, started_at: float, deadline: float
+    ):
         self.job = job
         self.token = job.token
         self.kind = kind
@@ -48,27 +55,40 @@ class Running:
 
 
 class Leases:
-    """By token: running jobs, and outcomes with the api that is to hear of them first."""
+    """By token: running jobs, and outcomes with the api that is to hear of them first.
+
+    `unclaimed` and `unpublished` are the same for jobs that run without an api. `in_hand` are the
+    leases that the messages in hand would have if they were granted: a heartbeat that lists them
+    cannot be taken to say that a lease which was granted meanwhile is not held.
+    """
 
     def __init__(self) -> None:
         self.running: dict[Token, Running] = {}
         self.unsettled: dict[Token, tuple[Outcome, str]] = {}
+        self.unclaimed: dict[Token, Running] = {}
+        self.unpublished: dict[Token, Outcome] = {}
+        self.in_hand: set[Token] = set()
+        self._witness: set[Token] | None = None
         self._idle = trio.Event()
         self._idle.set()
 
     def begin(self, run: Running) -> None:
         """A job is accepted."""
-        if not self.running:
+        if not self.running and not self.unclaimed:
             self._idle = trio.Event()
-        self.running[run.token] = run
+        (self.running if run.api_name is not None else self.unclaimed)[run.token] = run
 
     def end(self, run: Running, outcome: Outcome | None) -> None:
         """Its handler has ended; None where the lease was revoked."""
         if self.running.get(run.token) is run:
             del self.running[run.token]
-            if outcome is not None:
+            if outcome is not None and run.api_name is not None:
                 self.unsettled[run.token] = (outcome, run.api_name)
-        if not self.running:
+        elif self.unclaimed.get(run.token) is run:
+            del self.unclaimed[run.token]
+            if outcome is not None:
+                self.unpublished[run.token] = outcome
+        if not self.running and not self.unclaimed:
             self._idle.set()
 
     def replace(self, outcome: Outcome) -> None:
@@ -80,10 +100,22 @@ class Leases:
         """An api has given these their final verdict."""
         for token in tokens:
             self.unsettled.pop(token, None)
+            if self._witness is not None:
+                self._witness.add(token)
+
+    @contextmanager
+    def witnessed(self) -> Iterator[set[Token]]:
+        """What gets its final verdict meanwhile; one asks at a time."""
+        witness: set[Token] = set()
+        self._witness = witness
+        try:
+            yield witness
+        finally:
+            self._witness = None
 
     def held(self) -> tuple[Token, ...]:
         """Everything that a heartbeat must list."""
-        return (*self.running, *self.unsettled)
+        return (*self.running, *self.unsettled, *self.in_hand)
 
     def cancel(self, tokens: Iterable[Token]) -> None:
         """End these jobs, as their api asks."""
@@ -104,7 +136,7 @@ class Leases:
 
     def interrupt_all(self) -> None:
         """The drain's deadline has come."""
-        for run in list(self.running.values()):
+        for run in [*self.running.values(), *self.unclaimed.values()]:
             run.end(Why.INTERRUPT)
 
     async def wait_idle(self) -> None:

@@ -15,6 +15,7 @@ from hermesd.core.fleet import Heartbeat, HeartbeatAnswer, Load, Registration, R
 from hermesd.ports import ControlLink
 from hermesd.signal import Signal
 from hermesd.worker.child.family import resident_bytes
+from hermesd.worker.heard import HeardLink
 from hermesd.worker.state import Session, WorkerState
 
 OpenLink = Callable[[str], AbstractAsyncContextManager[ControlLink]]
@@ -49,7 +50,8 @@ class Link:
     async def run(self) -> None:
         """Keep registered and heartbeating, in any start order, for ever."""
         control = self._state.config.control
-        async with self._open_link(self._endpoint) as link:
+        async with self._open_link(self._endpoint) as line:
+            link = HeardLink(line, self._state.answered)
             while True:
                 session = await self._register(
                     link, Retry(control.retry_min_seconds, control.retry_max_seconds)
@@ -180,6 +182,6 @@ def load_of(state: WorkerState) -> Load:
         cpu=round(os.getloadavg()[0] / (os.cpu_count() or 1), 3),
         loop_lag_seconds=state.loop_lag_seconds,
         rss_bytes=resident_bytes(os.getpid()),
-        running=len(state.leases.running),
-        unreported=len(state.leases.unsettled),
+        running=len(state.leases.running) + len(state.leases.unclaimed),
+        unreported=len(state.leases.unsettled) + len(state.leases.unpublished),
     )

@@ -72,11 +72,11 @@ class Reporter:
             state.log.warning(
                 "cannot report yet", outcomes=len(outcomes), api=session.api_name, why=error.detail
             )
-            self._lose(session)
+            self._state.lose(session)
             return False
         self._most = MAX_REPORT_OUTCOMES
         if answer.register_again:
-            self._lose(session)
+            self._state.lose(session)
         return self._settle(outcomes, answer.verdicts)
 
     def _part(self, session: Session, outcomes: Sequence[Outcome], error: HermesError) -> bool:
@@ -90,7 +90,7 @@ class Reporter:
         [outcome] = outcomes
         self._state.log.error("outcome refused", job_id=outcome.token.job_id, why=error.detail)
         if outcome.error is not None and outcome.error.kind == "unstorable-result":
-            self._lose(session)
+            self._state.lose(session)
             return False
         reason = ErrorInfo(kind="unstorable-result", message=f"refused: {error.detail[:500]}")
         plain = Outcome(token=outcome.token, kind=OutcomeKind.PERMANENT, error=reason)
@@ -129,11 +129,6 @@ class Reporter:
                     break
                 outcomes.append(outcome)
         return chosen, outcomes
-
-    def _lose(self, session: Session) -> None:
-        """The api does not answer, or does not know us: its link registers again."""
-        session.live = False
-        self._state.beat_now()
 
 
 def _size(outcome: Outcome) -> int:

@@ -8,21 +8,27 @@ and only then leaves.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import trio
 
 from hermesd.core.errors import HermesError
 from hermesd.core.fleet import Deregistration
-from hermesd.core.job import ErrorInfo, Kind
+from hermesd.core.job import ErrorInfo, Job, Kind
 from hermesd.core.outcome import Outcome, OutcomeKind
 from hermesd.http.server import serve
 from hermesd.observe.lag import sample_lag
 from hermesd.worker.app import WorkerApp
+from hermesd.worker.claim import Claimer, Pulled
+from hermesd.worker.degraded import Degraded
 from hermesd.worker.execute import Executor
 from hermesd.worker.leases import Running
 from hermesd.worker.link import Link, OpenLink
 from hermesd.worker.processes import PoolLimits, ProcessPool
+from hermesd.worker.pull import Puller
+from hermesd.worker.pull_watch import PullWatch
 from hermesd.worker.receive import Receiver
 from hermesd.worker.report import Reporter
 from hermesd.worker.state import WorkerState
@@ -30,6 +36,31 @@ from hermesd.worker.state import WorkerState
 # Between the interrupt of a handler and its end; threads that take longer are given up.
 ENDING_SECONDS = 1.0
 GONE_SECONDS = 1.0
+
+
+@dataclass
+class Intake:
+    """The agents that get jobs from a broker; a drain ends them first."""
+
+    puller: Puller
+    degraded: Degraded
+
+    @classmethod
+    def of(cls, state: WorkerState, executor: Executor, jobs: trio.Nursery) -> Intake | None:
+        """None where there is no broker; granted and unclaimed jobs begin in `jobs`."""
+        if state.broker is None or state.messages is None:
+            return None
+
+        def begin(pulled: Pulled, job: Job, api_name: str) -> None:
+            job = msgspec.structs.replace(job, worker_id=state.worker_id)
+            deadline = state.clock.monotonic() + job.timeout
+            run = Running(job, pulled.handler.type.kind, api_name, state.clock.utc(), deadline)
+            state.leases.begin(run)
+            jobs.start_soon(executor.execute, run, pulled.handler)
+
+        degraded = Degraded(state, executor, jobs)
+        claimer = Claimer(state, begin, degraded.begin)
+        return cls(Puller(state, state.broker, state.messages, claimer), degraded)
 
 
 class Stop:
@@ -73,7 +104,9 @@ async def run_worker(
                 ),
                 logger=state.log,
             )
-            receiver = Receiver(state, Executor(state, pool), jobs)
+            executor = Executor(state, pool)
+            receiver = Receiver(state, executor, jobs)
+            intake = Intake.of(state, executor, jobs)
             await services.start(
                 _serve_http, state, WorkerApp(state, receiver), listeners, port_closed
             )
@@ -82,9 +115,12 @@ async def run_worker(
             services.start_soon(_watch_threads, state)
             for link in links:
                 services.start_soon(link.run)
+            if intake is not None and state.broker is not None:
+                services.start_soon(intake.puller.run)
+                services.start_soon(PullWatch(state, state.broker, intake.puller).run)
             task_status.started()
             await _first(stop.drain.wait, state.drain_asked.wait)
-            await drain(state, reporter, stop)
+            await drain(state, reporter, stop, intake)
             await pool.aclose()
             await _leave(state)
             stop.left.set()
@@ -93,27 +129,36 @@ async def run_worker(
         services.cancel_scope.cancel()
 
 
-async def drain(state: WorkerState, reporter: Reporter, stop: Stop) -> None:
+async def drain(
+    state: WorkerState, reporter: Reporter, stop: Stop, intake: Intake | None = None
+) -> None:
     """Refuse new jobs, let running ones end until the deadline, hand on the rest, flush."""
+    leases = state.leases
     state.draining = True
     state.slots.closed = True
     state.beat_now()
-    running = len(state.leases.running)
+    if intake is not None:
+        await intake.puller.close()
+    running = len(leases.running) + len(leases.unclaimed)
     state.log.info("draining", running=running, seconds=state.config.drain.seconds)
     with trio.move_on_after(state.config.drain.seconds):
-        await _first(state.leases.wait_idle, stop.at_once.wait)
-    handed_on = len(state.leases.running)
-    state.leases.interrupt_all()
+        await _first(leases.wait_idle, stop.at_once.wait)
+    handed_on = len(leases.running) + len(leases.unclaimed)
+    leases.interrupt_all()
     with trio.move_on_after(ENDING_SECONDS):
-        await state.leases.wait_idle()
-    _give_up(state, list(state.leases.running.values()))
+        await leases.wait_idle()
+    _give_up(state, list(leases.running.values()))
     with trio.move_on_after(state.config.drain.report_seconds):
+        if intake is not None:
+            await intake.degraded.flushed()
         await reporter.flushed()
+    if intake is not None:
+        await intake.degraded.publish_unsettled()
     state.log.info(
         "drained",
         finished=running - handed_on,
         handed_on=handed_on,
-        unreported=len(state.leases.unsettled),
+        unreported=len(leases.unsettled) + len(leases.unpublished),
     )
 
 

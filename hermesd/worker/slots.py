@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from hermesd.core.fleet import SlotView
+from hermesd.signal import Signal
 
 
 class SlotTable:
@@ -14,6 +15,7 @@ class SlotTable:
         self.totals = dict(totals)
         self._taken = dict.fromkeys(totals, 0)
         self._version = 0
+        self.freed = Signal()  # of a kind that had no free slot there is one
         self.closed = False  # the worker drains: no free slot is shown or given
 
     def take(self, kind: str) -> bool:
@@ -25,6 +27,8 @@ class SlotTable:
 
     def give_back(self, kind: str) -> None:
         """A handler has ended."""
+        if self._taken[kind] >= self.totals[kind]:
+            self.freed.set()
         self._taken[kind] -= 1
 
     def free(self) -> dict[str, int]:

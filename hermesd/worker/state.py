@@ -12,7 +12,7 @@ from hermesd.config import Config
 from hermesd.core.fleet import DispatchAnswer, SlotView
 from hermesd.handlers.catalogue import Catalogue
 from hermesd.observe.metrics import WorkerMetrics
-from hermesd.ports import Clock, ControlLink
+from hermesd.ports import Broker, Clock, ControlLink, Messages
 from hermesd.signal import Signal
 from hermesd.worker.leases import Leases
 from hermesd.worker.slots import SlotTable
@@ -40,7 +40,11 @@ class Session:
 
 @dataclass
 class WorkerState:
-    """One worker process. `incarnation` changes when it is fenced; sessions are by api name."""
+    """One worker process. `incarnation` changes when it is fenced; sessions are by api name.
+
+    `answered_at` is when any api last answered anything, in monotonic seconds. `broker` and
+    `messages` are None where jobs come from the apis alone.
+    """
 
     worker_id: str
     version: str
@@ -50,6 +54,8 @@ class WorkerState:
     metrics: WorkerMetrics
     log: structlog.typing.FilteringBoundLogger
     slots: SlotTable
+    broker: Broker | None = None
+    messages: Messages | None = None
     leases: Leases = field(default_factory=Leases)
     sessions: dict[str, Session] = field(default_factory=dict)
     incarnation: str = field(default_factory=lambda: secrets.token_hex(12))
@@ -57,9 +63,23 @@ class WorkerState:
     address: str = ""
     draining: bool = False
     loop_lag_seconds: float = 0.0
+    answered_at: float = 0.0
     outcomes: Signal = field(default_factory=Signal)  # there is something to report
     drain_asked: Signal = field(default_factory=Signal)
     beats: dict[str, Signal] = field(default_factory=dict)  # by endpoint: heartbeat now
+
+    def __post_init__(self) -> None:
+        self.answered()
+
+    def answered(self) -> None:
+        """An api has answered something, be it a refusal."""
+        self.answered_at = self.clock.monotonic()
+
+    @property
+    def degraded(self) -> bool:
+        """Whether jobs are run without an api, since none has answered for one TTL."""
+        silent_seconds = self.clock.monotonic() - self.answered_at
+        return self.broker is not None and silent_seconds >= self.config.liveness.ttl_seconds
 
     def lagged(self, seconds: float) -> None:
         """The event loop ran a timer so late."""
@@ -69,11 +89,17 @@ class WorkerState:
     @property
     def clogged(self) -> bool:
         """Whether so many outcomes wait for an api that no further job is taken."""
-        return len(self.leases.unsettled) >= self.config.worker.max_unreported
+        waiting = len(self.leases.unsettled) + len(self.leases.unpublished)
+        return waiting >= self.config.worker.max_unreported
 
     def view(self, session: Session) -> SlotView:
         """The free slots as that api is to see them now."""
         return self.slots.view(session.last_batch, clogged=self.clogged)
+
+    def lose(self, session: Session) -> None:
+        """The api does not answer, or does not know us: its link registers again."""
+        session.live = False
+        self.beat_now()
 
     def beat_now(self) -> None:
         """Heartbeat to every api at once."""
