@@ -45,8 +45,9 @@ $(STAMP): $(PYPROJECTS)
 	@$(PIP) install --quiet --editable '.[dev]' $(PLUGINS:%=--editable %)
 	@touch $@
 
-demo: $(STAMP) ## Run real jobs of every kind, and check what came of them.
-	@$(BIN)/python -m tests.demo
+# With AMQP=1 and no HERMES_QUEUE__URL the demo starts a RabbitMQ, which must be installed.
+demo: $(STAMP) $(if $(AMQP),$(if $(HERMES_QUEUE__URL),,rabbitmq-server)) ## Run real jobs of every kind, and check what came of them; AMQP=1: by RabbitMQ.
+	@$(BIN)/python -m tests.demo $(if $(AMQP),--amqp)
 
 run: $(STAMP) ## Run a daemon on http://localhost:8081, its store in var/, until Ctrl-C.
 	@mkdir -p var

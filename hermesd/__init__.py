@@ -6,12 +6,16 @@ The life of one job (the numbers are the order, the names are files):
                                                                       │ nobody can take it   │
                                                                       ▼                    push
                                                               4b queues/ ─ api/feed ─────────┤
-                                                                                             ▼
+                                                                      │ a broker             │
+                                                                      └─ 4c worker/pull      │
+                                                                               ▼             ▼
     8 api/record (committed) ◄─gRPC─ 7 worker/report ◄─ 6 worker/execute ◄─ 5 worker/receive
 
 Around it: api/reap gives back what silent and dead workers held, api/timers releases what is due,
 api/retain deletes what ended long ago, api/invariants counts what must never happen, worker/link
-registers and heartbeats.
+registers and heartbeats. With a broker: api/declare keeps its queues, worker/claim asks for what
+was pulled, api/takeback and api/returns take back what was lost or given up, worker/degraded runs
+jobs while no api answers, and api/pulled records their outcomes.
 
 The layers; imports run strictly downward, and a test says so:
 
@@ -20,8 +24,8 @@ The layers; imports run strictly downward, and a test says so:
     daemon        the composition root: opens resources, runs the role or roles
     api | worker  the two roles; they know neither each other nor any adapter
     stores, queues, bridge, http, observe, wire
-                  adapters: SQLite, the waiting jobs, gRPC (the only place where asyncio runs),
-                  the HTTP server, logs and metrics, messages to structs
+                  adapters: SQLite, the waiting jobs, gRPC and AMQP (in the bridge, the only
+                  place where asyncio runs), the HTTP server, logs and metrics, messages to structs
     handlers      the contract that plugin authors code against, and the loader
     config, systemd, clock, signal, ports
                   what everyone is handed; ports.py says what the roles need of adapters

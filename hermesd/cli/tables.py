@@ -37,18 +37,20 @@ def job_table(screen: Screen, jobs: Iterable[JobView]) -> None:
 
 def dead_table(screen: Screen, jobs: Iterable[JobView]) -> None:
     """One row a failed job, with why it failed."""
-    rows = (
-        (
-            job.id,
-            job.type,
-            job.queue,
-            str(job.run),
-            screen.when(job.finished_at),
-            cut(f"{job.error.kind}: {job.error.message}") if job.error else "",
-        )
-        for job in jobs
-    )
+    rows = (dead_row(screen, job) for job in jobs)
     screen.table(DEAD_COLUMNS, rows, nothing="no such dead jobs")
+
+
+def dead_row(screen: Screen, job: JobView) -> Sequence[str]:
+    """The cells of DEAD_COLUMNS."""
+    return (
+        job.id,
+        job.type,
+        job.queue,
+        str(job.run),
+        screen.when(job.finished_at),
+        cut(f"{job.error.kind}: {job.error.message}") if job.error else "",
+    )
 
 
 def job_record(screen: Screen, job: JobView) -> None:
