@@ -39,8 +39,8 @@ ALLOWED: Mapping[str, frozenset[str]] = {
         "bench": "core client http",
         "daemon": "core ports signal clock systemd config http observe wire handlers"
         " stores queues bridge api worker",
-        # `db`, `plugins`, `broker` and `topology` work without a daemon.
-        "cli": "core config client daemon handlers stores queues bridge bench",
+        # `db`, `plugins`, `broker`, `topology` and `dlq` work without a daemon.
+        "cli": "core ports config client daemon handlers stores queues bridge bench",
     }.items()
 }
 # Nobody but the bridge, and the stubs that it is generated for, may know of asyncio.

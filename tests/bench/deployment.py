@@ -63,6 +63,12 @@ class Deployment:
             found: Stats = json.load(answer)
             return found
 
+    def metric(self, name: str) -> float:
+        """The value of a metric without labels; 0 while there is none."""
+        with urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=60) as answer:
+            samples = (line.split() for line in answer.read().decode().splitlines())
+            return next((float(sample[1]) for sample in samples if sample[0] == name), 0.0)
+
     def succeeded(self) -> int:
         """How many jobs have succeeded so far."""
         count: int = self.stats()["jobs"].get("succeeded", 0)

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 STALL_SECONDS = 60.0
+PRIORITIES = 11  # from 0 to 10
 TEXT = "Hello, and here is what this message is about. "
 
 
@@ -32,6 +33,9 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--rate", type=float, default=0.0, help="requests/s (0: no limit)")
     parser.add_argument("--payload-bytes", type=int, default=100)
     parser.add_argument("--type", default="noop")
+    parser.add_argument(
+        "--mixed", action="store_true", help="the jobs of a batch differ in priority"
+    )
     return parser
 
 
@@ -93,7 +97,9 @@ class Connection:
         return status
 
 
-def requests_of(job_type: str, payload_bytes: int, batch: int) -> Callable[[], bytes]:
+def requests_of(
+    job_type: str, payload_bytes: int, batch: int, *, mixed: bool = False
+) -> Callable[[], bytes]:
     """What makes the next request as it is sent; `stamp` jobs say when that was."""
     path = b"/jobs/batch" if batch else b"/jobs"
     marker = "123456789"
@@ -103,7 +109,8 @@ def requests_of(job_type: str, payload_bytes: int, batch: int) -> Callable[[], b
     room = payload_bytes - len(json.dumps(payload))
     payload["body"] = (TEXT * (max(room, 0) // len(TEXT) + 1))[: max(room, 0)]
     item: dict[str, object] = {"type": job_type, "payload": payload}
-    body = json.dumps({"jobs": [item] * batch} if batch else item).encode()
+    items = [item | {"priority": n % PRIORITIES} if mixed else item for n in range(batch)]
+    body = json.dumps({"jobs": items} if batch else item).encode()
     if job_type != "stamp":
         whole = _request(path, body)
         return lambda: whole
@@ -171,7 +178,7 @@ class Drive:
 def main(given: list[str]) -> int:
     """See the module."""
     told = arguments().parse_args(given)
-    make = requests_of(told.type, told.payload_bytes, told.batch)
+    make = requests_of(told.type, told.payload_bytes, told.batch, mixed=told.mixed)
     drive = Drive(told.port, told.connections, told.requests, make)
     result = drive.run(1 / told.rate if told.rate else 0.0)
     print(json.dumps(result.told()))

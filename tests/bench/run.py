@@ -11,14 +11,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from tests.bench.board import Board
-from tests.bench.figures import batches, drain, floors, growth, latency, singles, start
+from tests.bench.figures import batches, broker, drain, floors, growth, latency, singles, start
 from tests.bench.setting import Setting
 
 LONG = 8
-FIGURES = tuple(range(1, 9))
+FIGURES = tuple(range(1, 10))
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -31,6 +32,9 @@ def arguments() -> argparse.ArgumentParser:
         "--scale", type=_share, default=1.0, help="times the usual jobs, to try out"
     )
     parser.add_argument("--uvicorn", action="store_true", help="install uvicorn to compare with")
+    parser.add_argument(
+        "--peers", action="store_true", help="install Celery and aio-pika to compare figure 9 with"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every value there too")
     return parser
 
@@ -62,7 +66,7 @@ def main(given: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="hermesd-bench-") as folder:
         setting = Setting(Path(folder), board, told.rounds, told.scale)
         try:
-            measure(setting, frozenset(chosen), uvicorn=told.uvicorn)
+            measure(setting, frozenset(chosen), uvicorn=told.uvicorn, peers=told.peers)
         finally:  # what was measured before a failure counts
             if told.json is not None:
                 board.write(told.json)
@@ -70,7 +74,7 @@ def main(given: Sequence[str]) -> int:
     return 0
 
 
-def measure(setting: Setting, chosen: frozenset[int], *, uvicorn: bool) -> None:
+def measure(setting: Setting, chosen: frozenset[int], *, uvicorn: bool, peers: bool) -> None:
     """Those figures."""
     if 6 in chosen:
         floors.measure(setting, uvicorn=uvicorn)
@@ -82,6 +86,7 @@ def measure(setting: Setting, chosen: frozenset[int], *, uvicorn: bool) -> None:
         (5, latency.measure_loaded),
         (7, start.measure),
         (8, growth.measure),
+        (9, partial(broker.measure, peers=peers)),
     ):
         if figure in chosen:
             measured(setting)

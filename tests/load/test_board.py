@@ -52,7 +52,13 @@ def test_every_job_of_a_stamped_batch_says_when_it_was_sent() -> None:
     assert stamps != {123456789}
 
 
-@pytest.mark.parametrize("given", [["--only", "9"], ["--rounds", "0"], ["--scale", "0"]])
+def test_a_mixed_batch_has_all_priorities() -> None:
+    """As evenly as its size allows."""
+    body = requests_of("noop", 100, 22, mixed=True)().split(b"\r\n\r\n", 1)[1]
+    assert [job["priority"] for job in json.loads(body)["jobs"]] == [*range(11)] * 2
+
+
+@pytest.mark.parametrize("given", [["--only", "10"], ["--rounds", "0"], ["--scale", "0"]])
 def test_a_run_that_makes_no_sense_is_refused(given: list[str]) -> None:
     """As any command does."""
     with pytest.raises(SystemExit):

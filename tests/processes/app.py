@@ -2,7 +2,8 @@
 
 Every handler first appends "job lease attempt pid" to the file RECORD_FILE, so that a double start
 can be seen. Where CLOCK_FILE is set, the first eight bytes of that file (a double in native order)
-are seconds that the wall clock of this process is off by.
+are seconds that the wall clock of this process is off by. HANDLERS, where set, names the types of
+the only handlers that it has.
 """
 
 from __future__ import annotations
@@ -199,4 +200,6 @@ if __name__ == "__main__":
     if "CLOCK_FILE" in os.environ:
         bend_clock(os.environ["CLOCK_FILE"])
     nowhere = Path("/nonexistent")
-    sys.exit(run(load([], os.environ, default_path=nowhere), sys.argv[1], extra=HANDLERS))
+    wanted = os.environ.get("HANDLERS", "").split()
+    extra = [each for each in HANDLERS if not wanted or each.type.name in wanted]
+    sys.exit(run(load([], os.environ, default_path=nowhere), sys.argv[1], extra=extra))

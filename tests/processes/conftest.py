@@ -7,6 +7,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from processes.fixtures import deployment
+from processes.fixtures import broker, deployment, ladder
 
-__all__ = ["deployment"]
+__all__ = ["broker", "deployment", "ladder"]

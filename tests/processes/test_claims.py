@@ -70,11 +70,14 @@ async def register(address: str, stub: control_grpc.ControlStub) -> str:
     return store_id
 
 
-def claim(store_id: str, job_id: str, lease: int, name: str) -> pb.ClaimRequest:
-    """The claim of a job as a worker that pulled it makes it."""
+def claims(
+    store_id: str, name: str, *tokens: tuple[str, int], heartbeat: int = 0
+) -> pb.ClaimRequest:
+    """The claims of jobs, by id and lease, as a worker that pulled them makes them."""
     return pb.ClaimRequest(
+        heartbeat=heartbeat,
         store_id=store_id,
-        token=pb.Token(job_id=job_id, lease=lease),
+        tokens=[pb.Token(job_id=job_id, lease=lease) for job_id, lease in tokens],
         worker_id=name,
         incarnation=f"{name}-life-1",
     )
@@ -82,18 +85,17 @@ def claim(store_id: str, job_id: str, lease: int, name: str) -> pb.ClaimRequest:
 
 async def race(
     store_id: str, job_id: str, lease: int, stub: control_grpc.ControlStub
-) -> list[tuple[str, pb.ClaimResponse]]:
+) -> list[tuple[str, pb.ClaimAnswer]]:
     """Fifty claims at once, ten by each incarnation, with who asked."""
     names = [f"w{number % INCARNATIONS}" for number in range(CLAIMS)]
-    answers = await asyncio.gather(
-        *(stub.Claim(claim(store_id, job_id, lease, name)) for name in names)
-    )
-    return list(zip(names, answers, strict=True))
+    calls = (ask(claims(store_id, name, (job_id, lease)), stub) for name in names)
+    answers = await asyncio.gather(*calls)
+    return [(name, answer) for name, (answer,) in zip(names, answers, strict=True)]
 
 
-async def ask(request: pb.ClaimRequest, stub: control_grpc.ControlStub) -> pb.ClaimResponse:
-    """One claim."""
-    return await stub.Claim(request)
+async def ask(request: pb.ClaimRequest, stub: control_grpc.ControlStub) -> list[pb.ClaimAnswer]:
+    """The answers to the claims of one call."""
+    return list((await stub.Claim(request)).answers)
 
 
 async def report(
@@ -106,6 +108,27 @@ async def report(
         incarnation=f"{name}-life-1", view=pb.SlotView(version=1), outcomes=[outcome]
     )
     return list((await stub.Report(request)).verdicts)
+
+
+async def claim_before_an_older_heartbeat(
+    store_id: str, token: tuple[str, int], boot: str, stub: control_grpc.ControlStub
+) -> list[str]:
+    """What another worker is told of the job after each of two heartbeats that do not list it.
+
+    The first one was made before the claim, and the second after.
+    """
+    told = []
+    (granted,) = await ask(claims(store_id, "w0", token, heartbeat=7), stub)
+    assert granted.verdict == "granted"
+    for number in (7, 8):
+        beat = pb.HeartbeatRequest(
+            incarnation="w0-life-1", api_boot=boot, number=number, view=pb.SlotView(version=number)
+        )
+        answer = await stub.Heartbeat(beat)
+        assert not answer.register_again
+        (again,) = await ask(claims(store_id, "w1", token), stub)
+        told.append(again.verdict)
+    return told
 
 
 async def waiting_job(deployment: Deployment) -> tuple[str, int]:
@@ -137,7 +160,7 @@ async def test_claims_are_refused_for_good_with_the_reason(deployment: Deploymen
     with deaf_address() as address:
         store_id = await talk(port, partial(register, address))
         done, lease = await waiting_job(deployment)
-        granted = await talk(port, partial(ask, claim(store_id, done, lease, "w0")))
+        (granted,) = await talk(port, partial(ask, claims(store_id, "w0", (done, lease))))
         assert granted.verdict == "granted"
         item = json.loads(granted.job_json)
         assert (item["id"], item["payload"], item["lease"]) == (done, {"a": 1}, lease + 1)
@@ -147,15 +170,63 @@ async def test_claims_are_refused_for_good_with_the_reason(deployment: Deploymen
         cancelled, cancelled_lease = await waiting_job(deployment)
         await deployment.client.http.delete(f"/jobs/{cancelled}")
         waiting, waiting_lease = await waiting_job(deployment)
-        asked = {
-            "finished": claim(store_id, done, lease, "w1"),
-            "cancelled": claim(store_id, cancelled, cancelled_lease, "w1"),
-            "unknown": claim(store_id, "01a20029-0000-7000-8000-000000000000", 1, "w1"),
-            "stale": claim(store_id, waiting, waiting_lease + 7, "w1"),
-            "fenced": claim(store_id, waiting, waiting_lease, "w9"),
-            "foreign-store": claim("another", waiting, waiting_lease, "w1"),
-        }
-        for verdict, request in asked.items():
-            assert (await talk(port, partial(ask, request))).verdict == verdict
+        unknown = "01a20029-0000-7000-8000-000000000000"
+        tokens = (
+            (done, lease),
+            (cancelled, cancelled_lease),
+            (unknown, 1),
+            (waiting, waiting_lease + 7),
+        )
+        together = await talk(port, partial(ask, claims(store_id, "w1", *tokens)))
+        fenced = await talk(port, partial(ask, claims(store_id, "w9", (waiting, waiting_lease))))
+        foreign = await talk(port, partial(ask, claims("another", "w1", (waiting, waiting_lease))))
+    assert [answer.verdict for answer in (*together, *fenced, *foreign)] == [
+        "finished",
+        "cancelled",
+        "unknown",
+        "stale",
+        "fenced",
+        "foreign-store",
+    ]
     job = await deployment.client.job(done)
     assert (job["state"], job["result"], job["worker_id"]) == ("succeeded", "done", "w0")
+
+
+async def test_a_batch_of_claims_is_answered_one_by_one_in_order(deployment: Deployment) -> None:
+    """Each by itself: what another worker has does not keep from this one what it has not."""
+    await deployment.api()
+    port = deployment.control_port
+    with deaf_address() as address:
+        store_id = await talk(port, partial(register, address))
+        tokens = [await waiting_job(deployment) for _ in range(CLAIMS)]
+        others = await talk(port, partial(ask, claims(store_id, "w1", *tokens[::5])))
+        mine = await talk(port, partial(ask, claims(store_id, "w0", *tokens)))
+        again = await talk(port, partial(ask, claims(store_id, "w0", *tokens, tokens[1])))
+    assert {answer.verdict for answer in others} == {"granted"}
+    expected = ["granted" if number % 5 else "running-elsewhere" for number in range(CLAIMS)]
+    assert [answer.verdict for answer in mine] == expected
+    assert [answer.lease for answer in mine if answer.lease] == [
+        lease + 1 for number, (_, lease) in enumerate(tokens) if number % 5
+    ]
+    assert again == [*mine, mine[1]]
+    left = deployment.history.jobs()
+    assert {left[job_id].lease - lease for job_id, lease in tokens} == {1}
+
+
+async def test_a_heartbeat_that_was_made_before_a_claim_does_not_release_its_grant(
+    deployment: Deployment,
+) -> None:
+    """However late it comes. One that was made afterwards and does not list the job does."""
+    await deployment.api()
+    port = deployment.control_port
+    with deaf_address() as address:
+        store_id = await talk(port, partial(register, address))
+        again = registration("w0", address)
+
+        async def boot_of(stub: control_grpc.ControlStub) -> str:
+            return str((await stub.Register(again)).api_boot)
+
+        boot = await talk(port, boot_of)
+        token = await waiting_job(deployment)
+        talk_ = partial(claim_before_an_older_heartbeat, store_id, token, boot)
+        assert await talk(port, talk_) == ["running-elsewhere", "stale"]

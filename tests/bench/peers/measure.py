@@ -78,6 +78,28 @@ def measured(peer: Peer, how: Installed, folder: Path, *, jobs: int, rounds: int
     return result
 
 
+def drained(
+    peer: Peer, how: Installed, folder: Path, *, jobs: int, rounds: int
+) -> tuple[list[float], list[float]]:
+    """Submitted in bulk while no worker runs, then run by one that starts: jobs a second of each.
+
+    The second rate counts from its worker's start, and that of its interpreter is in it.
+    """
+    place = folder / "server"
+    place.mkdir()
+    accepted, run = [], []
+    with server(peer.server, place) as url:
+        how.environ["BENCH_URL"] = url
+        with _working(how, folder):
+            pass  # it has made its queues
+        for _ in range(rounds):
+            accepted.append(jobs / _told(how, "bulk", str(jobs))["seconds"])
+            before, began = Done(folder / "done").count, time.monotonic()
+            with _started(how, folder) as (done, worker):
+                run.append(jobs / (done.until(before + jobs, worker) - began))
+    return accepted, run
+
+
 class Done:
     """The file with a byte for every handler that has run."""
 
@@ -105,6 +127,14 @@ class Done:
 @contextmanager
 def _working(how: Installed, folder: Path) -> Iterator[Done]:
     """Its worker, once it has run its first jobs."""
+    with _started(how, folder) as (done, worker):
+        _warm_up(how, done, worker)
+        yield done
+
+
+@contextmanager
+def _started(how: Installed, folder: Path) -> Iterator[tuple[Done, subprocess.Popen[bytes]]]:
+    """Its worker's process."""
     done = Done(folder / "done")
     with (folder / "worker.log").open("w") as log:
         # A session of its own, since some have children that outlive their parent.
@@ -112,8 +142,7 @@ def _working(how: Installed, folder: Path) -> Iterator[Done]:
             how.worker, cwd=ROOT, env=how.environ, stdout=log, stderr=log, start_new_session=True
         )
         try:
-            _warm_up(how, done, worker)
-            yield done
+            yield done, worker
         finally:
             _end(worker)
 
@@ -135,6 +164,13 @@ def _warm_up(how: Installed, done: Done, worker: subprocess.Popen[bytes]) -> Non
 def _run(how: Installed, done: Done, jobs: int, *arguments: str) -> tuple[float, float]:
     """Seconds from the first submit until the last was accepted, and until the last was run."""
     before = done.count
+    result = _told(how, *arguments)
+    ended = done.until(before + jobs)
+    return result["seconds"], ended - result["began"]
+
+
+def _told(how: Installed, *arguments: str) -> dict[str, float]:
+    """What its submitter prints; RuntimeError where it fails."""
     told = subprocess.run(
         [*how.program, *arguments],
         cwd=ROOT,
@@ -145,9 +181,8 @@ def _run(how: Installed, done: Done, jobs: int, *arguments: str) -> tuple[float,
     )
     if told.returncode != 0:
         raise RuntimeError(f"its submitter failed: {told.stderr.strip()[-400:]}")
-    result = json.loads(told.stdout.splitlines()[-1])
-    ended = done.until(before + jobs)
-    return result["seconds"], ended - result["began"]
+    result: dict[str, float] = json.loads(told.stdout.splitlines()[-1])
+    return result
 
 
 def _end(worker: subprocess.Popen[bytes]) -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 from tests.bench.deployment import deployed
 from tests.bench.load import submitted
 from tests.bench.peers import (
+    aio_pika_peer,
     bullmq_peer,
     celery_peer,
     dramatiq_peer,
@@ -39,6 +40,7 @@ PEERS = tuple(
         bullmq_peer,
         procrastinate_peer,
         taskiq_peer,
+        aio_pika_peer,
     )
 )
 HERMESD_CONNECTIONS = (1, 32, 128)
