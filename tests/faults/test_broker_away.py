@@ -68,7 +68,7 @@ async def starve(broker: Broker) -> None:
 Fault = Callable[[Broker], Awaitable[None]]
 
 
-@pytest.mark.faults
+@pytest.mark.unsettled
 @pytest.mark.parametrize("fault", [kill, stop, hang, starve], ids=lambda each: each.__name__)
 async def test_jobs_go_on_while_rabbitmq_does_not_serve(
     ladder: Deployment, broker: Broker, fault: Fault
@@ -106,7 +106,7 @@ async def test_connections_cut_again_and_again_double_nothing(
     assert len(ladder.history.starts()) == len(waiting) + len(stream.accepted)
 
 
-@pytest.mark.faults
+@pytest.mark.unsettled
 async def test_a_minute_without_rabbitmq(ladder: Deployment, broker: Broker) -> None:
     """What waited there goes back to the store and runs; when it is back, it carries jobs again."""
     ladder.settings["HERMES_QUEUE__TAKE_BACK_SECONDS"] = "5"

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import random
 import socket
+from collections import deque
 from typing import Final
 
 # Below what the system hands out to outgoing connections, of which a test opens thousands.
 LOWEST: Final = 18_000
 HIGHEST: Final = 31_000
+_given: deque[int] = deque(maxlen=1000)  # not bound yet, perhaps
 
 
 def free_port() -> int:
-    """A port of the loopback address that nothing is bound to now."""
+    """A port of the loopback address that nothing is bound to now, and that nobody got before."""
     chance = random.SystemRandom()
     while True:
         port = chance.randint(LOWEST, HIGHEST)
+        if port in _given:
+            continue
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
+        _given.append(port)
         return port
