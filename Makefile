@@ -68,7 +68,7 @@ test: $(STAMP) rabbitmq-server ## Run the tests, but for the slow fault injectio
 test-faults: $(STAMP) rabbitmq-server ## Run the fault injection with real processes.
 	@$(PYTEST) -m faults
 
-test-unsettled: $(STAMP) rabbitmq-server ## Run the tests of defects that are known (README says which).
+test-unsettled: $(STAMP) rabbitmq-server ## Run RabbitMQ's fault tests, which do not pass every time yet.
 	@$(PYTEST) -m unsettled
 
 bench: $(STAMP) ## Run tests/bench/run.py, the benchmark.

@@ -91,7 +91,7 @@ async def test_jobs_go_on_while_rabbitmq_does_not_serve(
     assert sum((await broker.messages()).values()) == 0
 
 
-@pytest.mark.faults
+@pytest.mark.unsettled
 async def test_connections_cut_again_and_again_double_nothing(
     ladder: Deployment, broker: Broker
 ) -> None:
@@ -135,7 +135,7 @@ async def all_ran(ladder: Deployment, ids: list[str]) -> bool:
     return all(jobs[each].state == "succeeded" for each in ids)
 
 
-@pytest.mark.faults
+@pytest.mark.unsettled
 async def test_daemons_start_without_rabbitmq_and_use_it_when_it_comes(
     ladder: Deployment, broker: Broker
 ) -> None:

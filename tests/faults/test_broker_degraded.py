@@ -41,7 +41,7 @@ async def until_only_outcomes(broker: Broker) -> int:
     return (await broker.messages())["outcomes"]
 
 
-@pytest.mark.faults
+@pytest.mark.unsettled
 @pytest.mark.parametrize("when", ["before the workers start", "while they work"])
 async def test_workers_run_what_waits_in_rabbitmq_while_every_api_is_down(
     ladder: Deployment, broker: Broker, when: str
@@ -70,7 +70,7 @@ async def test_workers_run_what_waits_in_rabbitmq_while_every_api_is_down(
     assert sum((await broker.messages()).values()) == 0
 
 
-@pytest.mark.faults
+@pytest.mark.unsettled
 async def test_a_worker_that_ends_while_no_api_is_there_leaves_its_outcomes_in_rabbitmq(
     ladder: Deployment, broker: Broker
 ) -> None:
@@ -90,7 +90,7 @@ async def test_a_worker_that_ends_while_no_api_is_there_leaves_its_outcomes_in_r
     assert len(ladder.history.starts()) == COUNT
 
 
-@pytest.mark.faults
+@pytest.mark.unsettled
 async def test_a_worker_cut_off_from_the_apis_and_not_from_rabbitmq(
     ladder: Deployment, broker: Broker
 ) -> None:

@@ -23,7 +23,7 @@ async def start_waiting(ladder: Deployment) -> list[str]:
     return ids
 
 
-@pytest.mark.faults
+@pytest.mark.unsettled
 async def test_a_message_of_a_claimed_job_is_refused_and_counted(
     ladder: Deployment, broker: Broker
 ) -> None:
@@ -44,7 +44,7 @@ async def test_a_message_of_a_claimed_job_is_refused_and_counted(
     assert sum((await broker.messages()).values()) == 0
 
 
-@pytest.mark.faults
+@pytest.mark.unsettled
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("deed", ["purged", "deleted"])
 async def test_the_jobs_of_a_lost_queue_are_taken_back_and_run(
