@@ -17,7 +17,8 @@ from hermesd.core.states import MOVES
 from hermesd.handlers import hookspecs
 from hermesd.handlers.catalogue import PluginStatus
 from hermesd.handlers.loader import load_plugins
-from hermesd.observe.metrics import ApiMetrics, WorkerMetrics
+from hermesd.observe.metrics import ApiMetrics
+from hermesd.observe.worker_metrics import WorkerMetrics
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import socket
 from asyncio import BaseTransport, Transport
 from collections.abc import Callable
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, cast
 
 import structlog
 from google.protobuf.message import DecodeError
@@ -35,8 +35,6 @@ KEEPALIVE: Final = Configuration(
     _http2_max_pings_without_data=0,
     _http2_min_sent_ping_interval_without_data=5.0,
 )
-
-MessageT = TypeVar("MessageT")
 
 
 class StrictCodec(ProtoCodec):

@@ -21,7 +21,7 @@ from hermesd.daemon.broker import messages_of, open_broker
 from hermesd.daemon.watchdog import LoopWatchdog
 from hermesd.handlers.catalogue import Catalogue
 from hermesd.http.server import Listener, open_listeners
-from hermesd.observe.metrics import WorkerMetrics
+from hermesd.observe.worker_metrics import WorkerMetrics
 from hermesd.worker.role import Stop, run_worker
 from hermesd.worker.slots import SlotTable
 from hermesd.worker.state import WorkerState

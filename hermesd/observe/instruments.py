@@ -23,6 +23,8 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 MAX_TYPE_LABELS: Final = 200
+SIZES: Final = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000)
+DURATIONS: Final = (0.001, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0, 600.0, 3600.0)
 
 Labels = tuple[str, ...]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from hermesd.core.errors import Broken
-from hermesd.core.fleet import DispatchItem
+from hermesd.core.fleet import DispatchItem, item_of
 from hermesd.core.job import Job, Owner
 from hermesd.core.records import Claim, ClaimAnswer, ClaimVerdict
 from hermesd.core.states import State
@@ -65,7 +65,7 @@ def _answer_to_proto(answer: ClaimAnswer) -> pb.ClaimAnswer:
     return pb.ClaimAnswer(
         verdict=answer.verdict,
         lease=answer.job.lease,
-        job_json=msgspec.json.encode(dispatch_item(answer.job)),
+        job_json=msgspec.json.encode(item_of(answer.job)),
     )
 
 
@@ -83,24 +83,6 @@ def _answer_from_proto(message: pb.ClaimAnswer) -> ClaimAnswer:
     if item.lease != message.lease or not item.id:
         raise bad("job_json", "does not carry the granted job and lease")
     return ClaimAnswer(verdict=verdict, job=job_of(item))
-
-
-def dispatch_item(job: Job) -> DispatchItem:
-    """What a worker needs of a job to run it."""
-    return DispatchItem(
-        id=job.id,
-        lease=job.lease,
-        type=job.type,
-        payload=job.payload,
-        queue=job.queue,
-        priority=job.priority,
-        attempt=job.attempts,
-        max_attempts=job.max_attempts,
-        timeout=job.timeout,
-        run=job.run,
-        labels=job.labels,
-        trace_context=job.trace_context,
-    )
 
 
 def job_of(item: DispatchItem) -> Job:

@@ -11,7 +11,7 @@ import structlog
 from hermesd.config import Config
 from hermesd.core.fleet import DispatchAnswer, SlotView
 from hermesd.handlers.catalogue import Catalogue
-from hermesd.observe.metrics import WorkerMetrics
+from hermesd.observe.worker_metrics import WorkerMetrics
 from hermesd.ports import Broker, Clock, ControlLink, Messages
 from hermesd.signal import Signal
 from hermesd.worker.leases import Leases

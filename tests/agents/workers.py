@@ -17,7 +17,7 @@ from hermesd.config import Config
 from hermesd.handlers.contract import Handler
 from hermesd.handlers.loader import load_plugins
 from hermesd.http.server import open_listeners
-from hermesd.observe.metrics import WorkerMetrics
+from hermesd.observe.worker_metrics import WorkerMetrics
 from hermesd.testing.links import DirectLink
 from hermesd.worker.role import Stop, run_worker
 from hermesd.worker.slots import SlotTable

@@ -15,7 +15,8 @@ from hermesd.core.outcome import Settlement
 from hermesd.core.records import Counts
 from hermesd.core.states import Move, State
 from hermesd.observe.instruments import MAX_TYPE_LABELS, render
-from hermesd.observe.metrics import INVARIANTS, ApiMetrics, WorkerMetrics
+from hermesd.observe.metrics import INVARIANTS, ApiMetrics
+from hermesd.observe.worker_metrics import WorkerMetrics
 
 JOB = Job(id="j1", type="email.send", payload=msgspec.Raw(b"{}"), queue="mail")
 

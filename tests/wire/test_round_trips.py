@@ -18,6 +18,7 @@ from hermesd.core.fleet import (
     RegistrationAnswer,
     SlotView,
     WorkerStatus,
+    item_of,
 )
 from hermesd.core.job import ErrorInfo, Kind, Token
 from hermesd.core.jobtype import JobType, TypeDefaults
@@ -204,7 +205,7 @@ def test_a_granted_claim(item):
     (read,) = claims.claim_answers_from_proto(resent(claims.claim_answers_to_proto([value])))
     assert read.verdict is ClaimVerdict.GRANTED
     assert read.job is not None
-    assert claims.dispatch_item(read.job) == item
+    assert item_of(read.job) == item
 
 
 @given(st.lists(st.sampled_from([verdict for verdict in ClaimVerdict if verdict != "granted"])))

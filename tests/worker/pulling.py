@@ -20,12 +20,12 @@ from hermesd.core.broker import PublishFate
 from hermesd.core.errors import HermesError
 from hermesd.core.fleet import (
     Deregistration,
-    DispatchItem,
     Heartbeat,
     HeartbeatAnswer,
     Incarnation,
     Registration,
     RegistrationAnswer,
+    item_of,
 )
 from hermesd.core.job import Job
 from hermesd.core.messages import JobMessage, OutcomeMessage
@@ -43,7 +43,7 @@ from hermesd.core.states import State
 from hermesd.handlers.contract import Handler
 from hermesd.handlers.loader import load_plugins
 from hermesd.http.server import open_listeners
-from hermesd.observe.metrics import WorkerMetrics
+from hermesd.observe.worker_metrics import WorkerMetrics
 from hermesd.ports import Delivery
 from hermesd.queues.messages import MessageCodec
 from hermesd.queues.topology import topology_of
@@ -335,21 +335,6 @@ async def _run(
 ) -> None:
     await run_worker(worker.state, listeners, world.link.open, worker.stop, task_status=task_status)
     worker.ended.set()
-
-
-def item_of(job: Job) -> DispatchItem:
-    """The job as its message carries it."""
-    return DispatchItem(
-        id=job.id,
-        lease=job.lease,
-        type=job.type,
-        payload=job.payload,
-        queue=job.queue,
-        priority=job.priority,
-        attempt=job.attempts,
-        max_attempts=job.max_attempts,
-        timeout=job.timeout,
-    )
 
 
 async def until(condition: Callable[[], bool] | Callable[[], Awaitable[bool]], what: str) -> None:
