@@ -38,11 +38,15 @@ from hermesd.stores.work import Piece, Work
 
 
 class GroupStats(msgspec.Struct, kw_only=True):
-    """Totals since the store was opened; `last_commit_seconds` includes the statements."""
+    """Totals since the store was opened; `last_commit_seconds` includes the statements.
+
+    `repeats` are transactions that were done again, since the connection or the server failed them.
+    """
 
     commits: int = 0
     items: int = 0
     failed_groups: int = 0
+    repeats: int = 0
     last_commit_seconds: float = 0.0
 
 

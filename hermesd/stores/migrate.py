@@ -1,6 +1,7 @@
 """Bring a database's tables up to date: `python -m hermesd.stores.migrate URL`.
 
-Run in a process of its own, so that the daemon never imports the migration tool.
+Run in a process of its own, so that the daemon never imports the migration tool. `-` for the URL
+means that it is on standard input, where a password in it is not shown to everybody.
 """
 
 from __future__ import annotations
@@ -8,7 +9,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Final
 
 import sqlalchemy as sa
 from alembic import command
@@ -17,7 +20,11 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from hermesd.core.errors import ConfigError, HermesError, StoreUnavailable
+from hermesd.stores.urls import POSTGRESQL
 from hermesd.stores.version import VERSION_TABLE, needs_upgrade
+
+LOCK: Final = 7_311_868_233_003  # the number of an advisory lock of PostgreSQL, for migrations
+LOCK_SECONDS: Final = 60  # for another migration, or for a table that is in use
 
 
 def upgrade(url: str) -> str:
@@ -26,8 +33,10 @@ def upgrade(url: str) -> str:
     Raises ConfigError where its schema is newer than this program, StoreUnavailable where it
     cannot be opened or changed.
     """
-    with _connection(url) as connection:
-        if needs_upgrade(_version(connection)):
+    with connected(url) as connection:
+        if connection.dialect.name == "postgresql":  # apis that start side by side migrate once
+            connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({LOCK})"))
+        if needs_upgrade(version_of(connection)):
             config = _config()
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
@@ -37,8 +46,8 @@ def upgrade(url: str) -> str:
 
 def current(url: str) -> str | None:
     """The schema version of the database at `url`, None where it has no tables yet."""
-    with _connection(url) as connection:
-        return _version(connection)
+    with connected(url) as connection:
+        return version_of(connection)
 
 
 def head() -> str:
@@ -56,24 +65,44 @@ def _config() -> Config:
     return config
 
 
-def _version(connection: sa.Connection) -> str | None:
+def version_of(connection: sa.Connection) -> str | None:
+    """The schema version of an open database, None where it has no tables yet."""
     context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
     return context.get_current_revision()
 
 
 @contextmanager
-def _connection(url: str) -> Iterator[sa.Connection]:
+def connected(url: str) -> Iterator[sa.Connection]:
+    """A connection to the database at `url`; raises ConfigError or StoreUnavailable."""
     try:
-        engine = sa.create_engine(url)
+        engine = _engine(url)
     except (sa.exc.ArgumentError, ImportError) as error:
         raise ConfigError([f"[store] url: {error}"]) from None
     try:
         with engine.connect() as connection:
             yield connection
     except sa.exc.DBAPIError as error:
-        raise StoreUnavailable(f"the database cannot be migrated: {error.orig}") from error
+        raise StoreUnavailable(f"the database cannot be used: {reason_of(error)}") from error
     finally:
         engine.dispose()
+
+
+def reason_of(error: sa.exc.DBAPIError) -> str:
+    """The driver's own words, the first line of them."""
+    return (str(error.orig).strip() or type(error.orig).__name__).splitlines()[0]
+
+
+def _engine(url: str) -> sa.Engine:
+    if not url.startswith(POSTGRESQL):
+        return sa.create_engine(url)
+    # libpq takes more urls than SQLAlchemy does.
+    from hermesd.stores.postgres.prepare import open_migrating
+
+    return sa.create_engine(
+        "postgresql+psycopg://",
+        creator=partial(open_migrating, url, LOCK_SECONDS),
+        poolclass=sa.NullPool,
+    )
 
 
 def main(arguments: list[str]) -> int:
@@ -81,8 +110,9 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 1:
         sys.stderr.write("usage: python -m hermesd.stores.migrate URL\n")
         return 2
+    url = sys.stdin.readline().rstrip("\n") if arguments == ["-"] else arguments[0]
     try:
-        upgrade(arguments[0])
+        upgrade(url)
     except HermesError as error:
         sys.stderr.write(f"{error.detail}\n")
         return 1

@@ -64,6 +64,7 @@ def _jobs(metadata: sa.MetaData) -> None:
         _needed("parents_pending", small, server_default="0"),
         sa.Column("progress", sa.Float),
         sa.Column("progress_note", text),
+        _needed("logs_dropped", small, server_default="0"),
         sqlite_with_rowid=False,
     )
     # The column of an index's own condition is in it too: SQLite looks at the row for it otherwise
@@ -109,6 +110,46 @@ def _around_jobs(metadata: sa.MetaData) -> None:
         _needed("run", sa.Integer),
         _needed("attempt", sa.Integer),
     )
+    logs = sa.Table(
+        "job_logs",
+        metadata,
+        sa.Column("id", _big_key(), primary_key=True, autoincrement=True),
+        _needed("job_id", text),
+        _needed("run", sa.Integer),
+        _needed("attempt", sa.Integer),
+        _needed("time_us", big),
+        _needed("level", text),
+        _needed("line", text),
+    )
+    sa.Index("job_logs_job", logs.c.job_id, logs.c.id)
+
+
+def _schedules(metadata: sa.MetaData) -> None:
+    text, big = sa.Text, sa.BigInteger
+    schedules = sa.Table(
+        "schedules",
+        metadata,
+        sa.Column("name", text, primary_key=True, nullable=False),
+        _needed("definition", text),
+        _needed("source", text),
+        _needed("paused", sa.Integer),
+        _needed("revision", sa.Integer),
+        _needed("created_us", big),
+        _needed("updated_us", big),
+        sa.Column("next_us", big),
+        sqlite_with_rowid=False,
+    )
+    sa.Index("schedules_next", schedules.c.next_us)
+    sa.Table(
+        "fires",
+        metadata,
+        sa.Column("schedule", text, primary_key=True, nullable=False),
+        sa.Column("fire_us", big, primary_key=True, nullable=False),
+        sa.Column("job_id", text),
+        _needed("what", text),
+        _needed("created_us", big),
+        sqlite_with_rowid=False,
+    )
 
 
 def _around_fleet(metadata: sa.MetaData) -> None:
@@ -122,6 +163,15 @@ def _around_fleet(metadata: sa.MetaData) -> None:
         _needed("machine", text),
         _needed("last_seen_us", big),
         _needed("fenced", sa.Integer),
+        sqlite_with_rowid=False,
+    )
+    sa.Table(
+        "apis",
+        metadata,
+        sa.Column("name", text, primary_key=True, nullable=False),
+        _needed("boot", text),
+        _needed("url", text),
+        _needed("last_seen_us", big),
         sqlite_with_rowid=False,
     )
     sa.Table(
@@ -147,5 +197,6 @@ def build() -> sa.MetaData:
     metadata = sa.MetaData()
     _jobs(metadata)
     _around_jobs(metadata)
+    _schedules(metadata)
     _around_fleet(metadata)
     return metadata

@@ -6,7 +6,8 @@ from typing import Final
 
 from hermesd.core.errors import ConfigError
 
-KNOWN: Final = ("0001", "0002")  # oldest first; each is a file in migrations/versions
+# Oldest first; each is a file in migrations/versions.
+KNOWN: Final = ("0001", "0002", "0003", "0004", "0005", "0006")
 HEAD: Final = KNOWN[-1]
 VERSION_TABLE: Final = "hermesd_schema"
 

@@ -6,9 +6,12 @@ import pytest
 
 from hermesd.testing.clock import ManualClock
 from hermesd.testing.conformance import (
+    ApisConformance,
     FleetConformance,
     JobStoreConformance,
+    NotesConformance,
     OutboxConformance,
+    SchedulesConformance,
     TypeCatalogueConformance,
 )
 from hermesd.testing.memory import MemoryStore
@@ -34,3 +37,15 @@ class TestMemoryFleet(FleetConformance):
 
 class TestMemoryTypes(TypeCatalogueConformance):
     """TypeCatalogue."""
+
+
+class TestMemorySchedules(SchedulesConformance):
+    """Schedules."""
+
+
+class TestMemoryNotes(NotesConformance):
+    """Notes."""
+
+
+class TestMemoryApis(ApisConformance):
+    """Apis."""

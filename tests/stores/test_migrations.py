@@ -19,8 +19,8 @@ from alembic.script import ScriptDirectory
 from hermesd.core.errors import ConfigError, StoreUnavailable
 from hermesd.core.job import Token
 from hermesd.stores import migrate, schema, version
+from hermesd.stores.rows import CHANGING, IDENTITY, Row
 from hermesd.stores.sqlite import SqliteStore
-from hermesd.stores.sqlite.rows import CHANGING, IDENTITY, Row
 from hermesd.testing.clock import ManualClock
 from hermesd.testing.conformance import Scene
 
@@ -97,7 +97,7 @@ async def test_what_an_older_hermesd_stored_is_kept(
 ) -> None:
     """A store of the first version is migrated as it is opened, and its jobs go on."""
     database.unlink()
-    with migrate._connection(f"sqlite:///{database}") as connection:
+    with migrate.connected(f"sqlite:///{database}") as connection:
         config = migrate._config()
         config.attributes["connection"] = connection
         command.upgrade(config, version.KNOWN[0])
@@ -120,7 +120,7 @@ async def test_what_an_older_hermesd_stored_is_kept(
 def test_the_rows_are_columns_of_the_table() -> None:
     """The hand-written statements name what the schema has, in the order of the decoder."""
     columns = {column.name for column in schema.build().tables["jobs"].columns}
-    later = {"published_us", "parents_pending", "progress", "progress_note"}
+    later = {"published_us", "parents_pending", "progress", "progress_note", "logs_dropped"}
     assert columns - later == set(IDENTITY + CHANGING)
     assert Row.__struct_fields__ == IDENTITY + CHANGING
 

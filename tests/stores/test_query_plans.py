@@ -11,6 +11,7 @@ import pytest
 
 from hermesd.core.records import JobFilter
 from hermesd.core.states import State
+from hermesd.stores import note_rows
 from hermesd.stores.sqlite import listing, statements
 
 
@@ -57,6 +58,19 @@ def test_a_statement_searches_an_index(connection: sqlite3.Connection, name: str
     steps = plan(connection, getattr(statements, name))
     grown = ("SCAN jobs", "SCAN idempotency", "SCAN events", "SCAN keys", "SCAN old")
     assert not [step for step in steps if step.startswith(grown)], steps
+
+
+@pytest.mark.parametrize(
+    "name", ["RUNNING", "COUNT_ALL", "COUNT_BY_RUN", "TIMES", "UPDATE", "TOLD", "LINES", "PURGE"]
+)
+def test_what_jobs_tell_is_found_by_their_ids(connection: sqlite3.Connection, name: str) -> None:
+    """No SCAN of a table that grows; all lines of a job are counted in the index alone."""
+    places = "(?, ?, ?, ?, ?)" if name == "UPDATE" else "?, ?"
+    steps = plan(connection, getattr(note_rows, name).format(places))
+    assert not [step for step in steps if step.startswith(("SCAN jobs", "SCAN job_logs"))], steps
+    if name == "COUNT_ALL":
+        assert [step for step in steps if "COVERING INDEX job_logs_job" in step], steps
+    assert not [step for step in steps if name == "LINES" and "TEMP B-TREE" in step], steps
 
 
 def test_live_jobs_are_counted_in_the_indexes_of_their_states(

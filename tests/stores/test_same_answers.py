@@ -1,4 +1,4 @@
-"""The same calls in the same order get the same answers from memory and from SQLite."""
+"""The same calls in the same order get the same answers from memory and from each database."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from databases.stores import opened
 
 from hermesd.core.errors import HermesError
 from hermesd.core.job import ErrorInfo, Job
@@ -16,6 +17,7 @@ from hermesd.core.outcome import OutcomeKind
 from hermesd.core.records import BrokerRange, EndedRange, JobFilter, Waiting
 from hermesd.core.states import Move, State
 from hermesd.stores.sqlite import SqliteStore
+from hermesd.stores.store import Store
 from hermesd.testing.clock import ManualClock
 from hermesd.testing.conformance import Scene
 from hermesd.testing.memory import MemoryStore
@@ -213,6 +215,20 @@ def _ended(now: float) -> EndedRange:
 @pytest.mark.parametrize("seed", range(8))
 async def test_memory_and_sqlite_agree(seed: int, store: SqliteStore, clock: ManualClock) -> None:
     """Over a random walk through the ports, call by call and in all that can be asked."""
+    await agree(seed, store, clock)
+
+
+@pytest.mark.parametrize("seed", range(8, 10))
+async def test_memory_and_postgresql_agree(
+    seed: int, postgresql_url: str, clock: ManualClock
+) -> None:
+    """The same on the other database."""
+    async with opened(postgresql_url, clock=clock, utc=clock.utc) as store:
+        await agree(seed, store, clock)
+
+
+async def agree(seed: int, store: Store, clock: ManualClock) -> None:
+    """Make the same calls on this store and on one in memory."""
     scenes = (Scene(store, clock), Scene(MemoryStore(clock), clock))
     walk = Walk(seed, Scene(store, clock))
     for number in range(STEPS):

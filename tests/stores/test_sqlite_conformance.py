@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from hermesd.testing.conformance import (
+    ApisConformance,
     FleetConformance,
     JobStoreConformance,
+    NotesConformance,
     OutboxConformance,
+    SchedulesConformance,
     TypeCatalogueConformance,
 )
 
@@ -24,3 +27,15 @@ class TestSqliteFleet(FleetConformance):
 
 class TestSqliteTypes(TypeCatalogueConformance):
     """TypeCatalogue."""
+
+
+class TestSqliteSchedules(SchedulesConformance):
+    """Schedules."""
+
+
+class TestSqliteNotes(NotesConformance):
+    """Notes."""
+
+
+class TestSqliteApis(ApisConformance):
+    """Apis."""

@@ -60,8 +60,9 @@ trio.run(main)
 
 LEAN = """
 import sys
+import hermesd.daemon.api
 import hermesd.stores.sqlite
-print(*(name for name in ("alembic", "sqlalchemy") if name in sys.modules))
+print(*(name for name in ("alembic", "sqlalchemy", "psycopg") if name in sys.modules))
 """
 
 
@@ -113,7 +114,7 @@ async def test_a_killed_writer_leaves_whole_submissions(
 
 
 def test_the_store_does_not_load_the_migration_tool() -> None:
-    """Nor SQLAlchemy: a daemon on a migrated file starts without them."""
+    """Nor SQLAlchemy, nor the other database's driver: a daemon on a migrated file needs none."""
     done = subprocess.run([sys.executable, "-c", LEAN], capture_output=True, check=True)
     assert done.stdout.strip() == b""
 

@@ -9,45 +9,27 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Final
 
-import msgspec
 import trio
 from structlog.typing import FilteringBoundLogger
 
 from hermesd.ports import Clock
-from hermesd.stores.group import GroupCommit, GroupStats
+from hermesd.stores.group import GroupCommit
 from hermesd.stores.pace import Pace
-from hermesd.stores.sqlite import prepare
-from hermesd.stores.sqlite.fleet import SqliteFleet, SqliteTypes
-from hermesd.stores.sqlite.jobs import SqliteJobs, Writes, check
+from hermesd.stores.sqlite import fleet_questions, listing, prepare, queue_questions
 from hermesd.stores.sqlite.lock import exclusive
-from hermesd.stores.sqlite.outbox import SqliteOutbox
-from hermesd.stores.sqlite.reader import SqliteReader
-from hermesd.stores.sqlite.reads import ReadPool
+from hermesd.stores.sqlite.reads import ReadPool, reads_of
 from hermesd.stores.sqlite.transaction import SqliteWriter
+from hermesd.stores.store import Dialect, Store
+
+_DIALECT: Final = Dialect(
+    queue=queue_questions, jobs=listing, fleet=fleet_questions, executing=reads_of
+)
 
 
-class SqliteStore:
-    """One object a port, over one file."""
-
-    def __init__(self, group: GroupCommit, reads: ReadPool, clock: Clock, store_id: str) -> None:
-        writes = Writes(group, clock)
-        self.jobs = SqliteJobs(writes, reads, store_id)
-        self.outbox = SqliteOutbox(writes, reads)
-        self.reader = SqliteReader(reads)
-        self.fleet = SqliteFleet(writes, reads, store_id)
-        self.types = SqliteTypes(writes, reads)
-        self._group = group
-        self._writes = writes
-        self._reads = reads
-
-    def stats(self) -> GroupStats:
-        """Totals of the group commit since the store was opened."""
-        return msgspec.structs.replace(self._group.stats)
-
-    async def check(self) -> None:
-        """Raise StoreUnavailable unless a change can be committed now; commits a small one."""
-        await check(self._writes, self._reads)
+class SqliteStore(Store):
+    """The store in one file, which no other process has open to write."""
 
 
 @asynccontextmanager
@@ -77,6 +59,6 @@ async def open_sqlite(
         store_id = await trio.to_thread.run_sync(prepare.identify, database, busy_timeout_seconds)
         try:
             async with group.running():
-                yield SqliteStore(group, reads, clock, store_id)
+                yield SqliteStore(group, reads, _DIALECT, utc=clock.utc, store_id=store_id)
         finally:
             reads.close()

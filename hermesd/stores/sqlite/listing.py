@@ -1,4 +1,4 @@
-"""Reads over many jobs: what waits, pages of a listing, counts. Each runs in a reading thread."""
+"""What is asked about jobs: pages of a listing, counts, events. Each runs in a reading thread."""
 
 from __future__ import annotations
 
@@ -18,15 +18,14 @@ from hermesd.core.records import (
     EventRecord,
     JobFilter,
     JobPage,
-    Waiting,
 )
 from hermesd.core.states import State
 from hermesd.stores.cursor import cursor_after, job_id_of
-from hermesd.stores.micros import micros_or_none, seconds, seconds_or_none
+from hermesd.stores.micros import micros_or_none, seconds
+from hermesd.stores.rows import Row, to_job
 from hermesd.stores.sqlite import statements
-from hermesd.stores.sqlite.rows import AS_JSON, Row, fetch, to_job
+from hermesd.stores.sqlite.rows import AS_JSON, fetch
 
-PAIRS_PER_QUERY: Final = 100  # SQLite takes at most 500 parts of a compound SELECT
 _IDS: Final = "(SELECT value FROM json_each(?))"
 
 
@@ -39,41 +38,6 @@ def by_ids(job_ids: Sequence[str], connection: sqlite3.Connection) -> list[Row]:
 def get_many(job_ids: Sequence[str], connection: sqlite3.Connection) -> list[Job]:
     """Those of the jobs that exist."""
     return [to_job(row) for row in by_ids(job_ids, connection)]
-
-
-def waiting(wanted: Waiting, connection: sqlite3.Connection) -> list[Job]:
-    """Queued jobs of the store, highest priority first, then by their place."""
-    best: list[tuple[str, int, int]] = []
-    pairs = list(dict.fromkeys(wanted.pairs))
-    for start in range(0, len(pairs), PAIRS_PER_QUERY):
-        some = pairs[start : start + PAIRS_PER_QUERY]
-        parts = " UNION ALL ".join([statements.WAITING_IN_PAIR] * len(some))
-        query = f"{parts} ORDER BY 2 DESC, 3 LIMIT ?"
-        values = [value for pair in some for value in (*pair, wanted.limit)]
-        best += connection.execute(query, [*values, wanted.limit]).fetchall()
-    best.sort(key=lambda found: (-found[1], found[2]))
-    rows = by_ids([found[0] for found in best[: wanted.limit]], connection)
-    # A job that left between the two queries is not waiting any more.
-    rows = [row for row in rows if row.state is State.QUEUED]
-    return [to_job(row) for row in sorted(rows, key=lambda row: (-row.priority, row.order_key))]
-
-
-def next_due(connection: sqlite3.Connection) -> float | None:
-    """When the earliest scheduled job is due, in UTC seconds."""
-    (run_us,) = connection.execute(statements.NEXT_DUE).fetchone()
-    return seconds_or_none(run_us)
-
-
-def has_orphans(connection: sqlite3.Connection) -> bool:
-    """Whether a running job's incarnation is fenced or absent."""
-    (found,) = connection.execute(statements.ORPHAN_IDS, (1,)).fetchone()
-    return bool(found != "[]")
-
-
-def store_id(connection: sqlite3.Connection) -> str | None:
-    """The identity of the store."""
-    row = connection.execute("SELECT value FROM meta WHERE name = 'store_id'").fetchone()
-    return None if row is None else str(row[0])
 
 
 def where(wanted: JobFilter) -> tuple[str, list[Any]]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import trio
 
@@ -58,3 +58,10 @@ class ReadPool:
             return self._free.pop()
         except IndexError:
             return open_reader(self._database, self._busy_timeout_seconds)
+
+
+def reads_of(
+    connection: sqlite3.Connection,
+) -> Callable[[str, Sequence[Any]], Sequence[Sequence[Any]]]:
+    """How a statement that both dialects take is run on a reading connection."""
+    return lambda statement, values: connection.execute(statement, values).fetchall()

@@ -8,7 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from hermesd.stores.sqlite.rows import AS_JSON, CHANGING, COLUMNS
+from hermesd.core.notes import LINE_BYTES
+from hermesd.stores.hot import ASSIGNED, SUCCEEDED
+from hermesd.stores.rows import CHANGING, COLUMNS
+from hermesd.stores.sqlite.rows import AS_JSON
+from hermesd.stores.tables import EVENT, KEY
 
 
 def _unpacked(names: Sequence[str], first: int = 0) -> str:
@@ -26,31 +30,21 @@ INSERT_ALL: Final = (
     f"INSERT INTO jobs ({', '.join(COLUMNS)}) SELECT {_unpacked(COLUMNS)} FROM {_GIVEN}"
 )
 
-# [id, lease, result, finished_us, started_us]
+# SUCCEEDED
 SUCCEED_ALL: Final = (
     "UPDATE jobs SET state = 'succeeded', owner = 'none', result = given.result, error = NULL, "
     "finished_us = given.at, updated_us = given.at, "
     "started_us = coalesce(given.started_us, jobs.started_us) "
-    f"FROM (SELECT {_unpacked(('id', 'lease', 'result', 'at', 'started_us'))} "
+    f"FROM (SELECT {_unpacked(SUCCEEDED)} "
     f"FROM {_GIVEN}) AS given "
     "WHERE jobs.id = given.id AND jobs.lease = given.lease AND jobs.state = 'running'"
 )
 
-_ASSIGNED: Final = (
-    "lease",
-    "attempts",
-    "rung",
-    "assigned_by",
-    "worker_id",
-    "incarnation",
-    "updated_us",
-    "started_us",
-)
-# [id, lease as it was, then _ASSIGNED], for queued jobs of the store's own
+# ASSIGNED, for queued jobs of the store's own
 ASSIGN_ALL: Final = (
     "UPDATE jobs SET state = 'running', owner = 'incarnation', "
-    f"{', '.join(f'{name} = given.{name}' for name in _ASSIGNED)} "
-    f"FROM (SELECT {_unpacked(('id', 'old_lease'))}, {_unpacked(_ASSIGNED, 2)} "
+    f"{', '.join(f'{name} = given.{name}' for name in ASSIGNED[2:])} "
+    f"FROM (SELECT {_unpacked(ASSIGNED)} "
     f"FROM {_GIVEN}) AS given "
     "WHERE jobs.id = given.id AND jobs.lease = given.old_lease AND jobs.state = 'queued' "
     "AND jobs.owner = 'store'"
@@ -83,9 +77,8 @@ JOBS_BY_ID: Final = (
     f"SELECT {AS_JSON} AS r FROM json_each(?) AS wanted CROSS JOIN jobs ON jobs.id = wanted.value"
 )
 
-_EVENT: Final = ("time_us", "job_id", "job_type", "kind", "worker_id", "message", "run", "attempt")
 INSERT_EVENTS: Final = (
-    f"INSERT INTO events ({', '.join(_EVENT)}) {_EACH} SELECT {_unpacked(_EVENT)} FROM given"
+    f"INSERT INTO events ({', '.join(EVENT)}) {_EACH} SELECT {_unpacked(EVENT)} FROM given"
 )
 
 DUE_IDS: Final = (
@@ -124,14 +117,13 @@ COUNT_AT_BROKER: Final = (
     "AND published_us < ? GROUP BY queue, priority"
 )
 
-_KEY: Final = ("principal", "key_hash", "body_hash", "job_id", "expires_us")
 FIND_KEYS: Final = (
-    f"{_EACH} SELECT {', '.join(f'keys.{name}' for name in _KEY)}, keys.final_state "
+    f"{_EACH} SELECT {', '.join(f'keys.{name}' for name in KEY)}, keys.final_state "
     "FROM given CROSS JOIN idempotency AS keys "
     "ON keys.principal = r ->> '$[0]' AND keys.key_hash = r ->> '$[1]'"
 )
 PUT_KEYS: Final = (
-    f"REPLACE INTO idempotency ({', '.join(_KEY)}) {_EACH} SELECT {_unpacked(_KEY)} FROM given"
+    f"REPLACE INTO idempotency ({', '.join(KEY)}) {_EACH} SELECT {_unpacked(KEY)} FROM given"
 )
 
 # [after, until, limit, and of each of ENDED_STATES the time in microseconds: NULL for never]
@@ -141,8 +133,9 @@ WALK_ENDED: Final = (
     "WITH walked AS MATERIALIZED (SELECT id, type, state, finished_us, "
     "length(CAST(payload AS BLOB)) + coalesce(length(CAST(result AS BLOB)), 0) AS size "
     "FROM jobs WHERE id > ? AND id < ? ORDER BY id LIMIT ?) "
-    "SELECT json_group_array(json_array(id, type, state, finished_us, size)), "
-    f"(SELECT max(id) FROM walked) FROM (SELECT * FROM walked WHERE {_DUE_TO_GO} ORDER BY id)"
+    "SELECT json_group_array(json_array(id, type, state, finished_us, size + logged)), "
+    f"(SELECT max(id) FROM walked) FROM (SELECT *, {LINE_BYTES} * (SELECT count(*) FROM job_logs "
+    f"WHERE job_logs.job_id = walked.id) AS logged FROM walked WHERE {_DUE_TO_GO} ORDER BY id)"
 )
 
 # Each through the index of its state.

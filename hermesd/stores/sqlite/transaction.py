@@ -1,8 +1,4 @@
-"""One group, one transaction: the writer's side of the SQLite store.
-
-The order within a transaction is fixed (fleet, what is hot, hand-overs, all other changes, purges).
-All parts of a group are concurrent, so that any order is one that could have been.
-"""
+"""One group, one transaction: the writer's side of the SQLite store."""
 
 from __future__ import annotations
 
@@ -15,11 +11,9 @@ from typing import Any, Final
 
 from hermesd.core.errors import StoreUnavailable
 from hermesd.stores.backend import Answers, CommitUnknown, Evidence, Part, Verb
-from hermesd.stores.broker_moves import failed_instead
-from hermesd.stores.micros import micros
-from hermesd.stores.moves import unstorable
-from hermesd.stores.sqlite import fleet_rows, hot, outbox, statements
-from hermesd.stores.sqlite.changes import Changes
+from hermesd.stores.hot import HotRows
+from hermesd.stores.order import OrderKeys
+from hermesd.stores.sqlite import hot, statements
 from hermesd.stores.sqlite.connection import (
     is_busy,
     is_of_item,
@@ -27,16 +21,13 @@ from hermesd.stores.sqlite.connection import (
     primary_code,
     translated,
 )
-from hermesd.stores.sqlite.hot import HOT, HotRows
-from hermesd.stores.sqlite.submissions import Submissions
-from hermesd.stores.sqlite.unit import OrderKeys, Unit
+from hermesd.stores.sqlite.hot import HOT
+from hermesd.stores.sqlite.job_tables import SqliteTables
+from hermesd.stores.tables import LateChange
+from hermesd.stores.transaction import apply, instead
 
 ROWS_IN_LOG: Final = 4000  # rows changed between two checkpoints, about 16 MB of log
 ROWS_A_PAGE: Final = 8  # rows that lie side by side, as those of one submission or purge do
-
-
-class _LateOutcome(Exception):
-    """Not every change that was written unseen hit its job: do the group again, looking at each."""
 
 
 class SqliteWriter:
@@ -63,7 +54,7 @@ class SqliteWriter:
                 if answer is None:
                     return None
                 answers.append(answer)
-            values = rows.values()
+            values = hot.values(rows)
         weight = sum(map(_rows_in_log, parts))
         return partial(self._run_hot, connection, values, answers, rows.evidence, weight)
 
@@ -72,7 +63,7 @@ class SqliteWriter:
         self._await_locks(wait=wait)
         try:
             answers = self._attempt(parts, look_first=False)
-        except _LateOutcome:
+        except LateChange:
             answers = self._attempt(parts, look_first=True)
         self._rows_in_log += sum(map(_rows_in_log, parts))
         return answers
@@ -116,14 +107,7 @@ class SqliteWriter:
 
     def instead(self, part: Part, reason: str) -> Part | None:
         """See Backend.instead: an outcome that can't be stored fails its job."""
-        if part.verb is Verb.SETTLE:
-            failure = unstorable(part.items[0], reason)
-            return Part(verb=Verb.SETTLE_INSTEAD, items=(failure,), at=part.at)
-        if part.verb is Verb.SETTLE_PULLED:
-            outcome, at = part.items[0]
-            item = (failed_instead(outcome, at, reason), at)
-            return Part(verb=Verb.SETTLE_PULLED_INSTEAD, items=(item,), at=part.at)
-        return None
+        return instead(part, reason)
 
     def close(self) -> None:
         """See Backend.close."""
@@ -134,7 +118,9 @@ class SqliteWriter:
             connection = self._connected()
             try:
                 connection.execute("BEGIN IMMEDIATE")
-                answers, evidence = apply(connection, self._keys, parts, look_first=look_first)
+                answers, evidence = apply(
+                    SqliteTables(connection), self._keys, parts, look_first=look_first
+                )
                 self._commit(connection, answers, evidence)
             except BaseException as error:
                 self._roll_back(connection, error)
@@ -202,65 +188,6 @@ class SqliteWriter:
                 connection.close()
 
 
-def apply(
-    connection: sqlite3.Connection, keys: OrderKeys, parts: Sequence[Part], *, look_first: bool
-) -> tuple[Answers, Evidence | None]:
-    """All statements of one group; with `look_first` each job is read before it is changed.
-
-    Raises _LateOutcome where, without `look_first`, some success or assignment hit no job.
-    """
-    answers: list[Sequence[Any]] = [()] * len(parts)
-    unit = Unit(connection, keys)
-    rows = HotRows(keys)
-    one_by_one: list[int] = []
-    keyed: list[int] = []
-    handovers: list[int] = []
-    purges: list[int] = []
-    for place, part in enumerate(parts):
-        if part.verb in fleet_rows.FLEET_VERBS:
-            answers[place] = fleet_rows.apply(connection, part.verb, part.items, part.at)
-        elif part.verb is Verb.PURGE:
-            purges.append(place)
-        elif part.verb is Verb.HAND_OVER:
-            handovers.append(place)
-        elif part.verb is Verb.INSERT:
-            answer = rows.add(part)
-            if answer is None:
-                keyed.append(place)
-            else:
-                answers[place] = answer
-        elif look_first or (answer := rows.add(part)) is None:
-            one_by_one.append(place)
-        else:
-            answers[place] = answer
-    _write_hot(connection, rows)  # before any job is read into the unit
-    if handovers:
-        handed = outbox.hand_over(connection, [parts[place] for place in handovers])
-        for place, answer in zip(handovers, handed, strict=True):
-            answers[place] = answer
-    evidence = _insert(connection, unit, keys, parts, keyed, answers) or rows.evidence
-    if one_by_one:
-        changes = Changes(connection, unit)
-        changes.look_up([parts[place] for place in one_by_one])
-        for order, place in enumerate(one_by_one):
-            answers[place] = changes.apply(order, parts[place])
-        evidence = unit.flush() or evidence
-    for place in purges:
-        answers[place] = [_purge(connection, ids, parts[place].at) for ids in parts[place].items]
-    return answers, evidence
-
-
-def _write_hot(connection: sqlite3.Connection, rows: HotRows) -> None:
-    if rows.evidence is None:
-        return
-    try:
-        connection.execute(HOT, rows.values())
-    except sqlite3.Error as error:
-        if hot.is_late(error):
-            raise _LateOutcome from error
-        raise
-
-
 def _rows_in_log(part: Part) -> int:
     """How much a part adds to the log, in rows of a page each."""
     if part.verb is Verb.INSERT:
@@ -271,29 +198,3 @@ def _rows_in_log(part: Part) -> int:
     else:
         neighbours = 0
     return max(len(part.items), neighbours // ROWS_A_PAGE)
-
-
-def _insert(
-    connection: sqlite3.Connection,
-    unit: Unit,
-    keys: OrderKeys,
-    parts: Sequence[Part],
-    places: Sequence[int],
-    answers: list[Sequence[Any]],
-) -> Evidence | None:
-    if not places:
-        return None
-    submissions = Submissions(connection, unit, keys)
-    submissions.look_up([parts[place].items[0] for place in places])
-    for place in places:
-        answers[place] = [submissions.admit(parts[place].items[0], parts[place].at)]
-    return submissions.flush()
-
-
-def _purge(connection: sqlite3.Connection, job_ids: Sequence[str], at: float) -> int:
-    ids = fleet_rows.as_json_list(job_ids)
-    connection.execute(statements.KEEP_FINAL_STATES, (ids,))
-    count = connection.execute(statements.PURGE_JOBS, (ids,)).rowcount
-    connection.execute(statements.PURGE_EVENTS, (ids,))
-    connection.execute(statements.PURGE_KEYS, (micros(at),))
-    return count

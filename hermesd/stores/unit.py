@@ -2,42 +2,23 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable
 
-import msgspec
-
-from hermesd.core.errors import Broken
 from hermesd.core.job import Job
 from hermesd.core.records import EventRecord
 from hermesd.stores.backend import Evidence
 from hermesd.stores.micros import micros
 from hermesd.stores.moves import Change
-from hermesd.stores.sqlite import statements
-from hermesd.stores.sqlite.rows import as_json, changing, fetch, to_job
-
-
-class OrderKeys:
-    """Places in the queue: the store clock's microseconds, strictly rising in any case."""
-
-    def __init__(self, last: int) -> None:
-        self._last = last
-
-    def at_least(self, last: int) -> None:
-        """All places up to `last` are taken."""
-        self._last = max(self._last, last)
-
-    def next(self, at: float) -> int:
-        """The place of a job that enters a queue at `at`, in seconds."""
-        self._last = max(self._last + 1, micros(at))
-        return self._last
+from hermesd.stores.order import OrderKeys
+from hermesd.stores.rows import changing, to_job
+from hermesd.stores.tables import JobTables
 
 
 class Unit:
-    """A unit of work over jobs within one transaction of one connection."""
+    """A unit of work over jobs within one transaction."""
 
-    def __init__(self, connection: sqlite3.Connection, keys: OrderKeys) -> None:
-        self._connection = connection
+    def __init__(self, tables: JobTables, keys: OrderKeys) -> None:
+        self._tables = tables
         self._keys = keys
         self._before: dict[str, Job] = {}
         self._now: dict[str, Job] = {}
@@ -49,8 +30,7 @@ class Unit:
         missing = sorted(set(ids) - self._now.keys())
         if not missing:
             return
-        wanted = msgspec.json.encode(missing).decode()
-        for row in fetch(self._connection, statements.JOBS_BY_ID, (wanted,)):
+        for row in self._tables.jobs(missing):
             job = to_job(row)
             self._before[job.id] = self._now[job.id] = job
             self._places[job.id] = row.order_key
@@ -75,13 +55,9 @@ class Unit:
         """Write all changes under a compare-and-set; answers what proves the commit later."""
         changed = [job for job in self._now.values() if job is not self._before[job.id]]
         if changed:
-            rows = [self._row(job) for job in changed]
-            done = self._connection.execute(statements.CHANGE_JOBS, (as_json(rows),)).rowcount
-            if done != len(changed):
-                raise Broken(f"{len(changed) - done} jobs changed within another's transaction")
+            self._tables.change([self._row(job) for job in changed])
         if self._events:
-            rows = [_event_row(event) for event in self._events]
-            self._connection.execute(statements.INSERT_EVENTS, (as_json(rows),))
+            self._tables.add_events([_event_row(event) for event in self._events])
         for job in changed:
             before = self._before[job.id]
             if (job.state, job.lease) != (before.state, before.lease):

@@ -15,15 +15,15 @@ from hermesd.core.records import (
     JobPage,
 )
 from hermesd.stores.cursor import job_id_of
-from hermesd.stores.sqlite import listing
-from hermesd.stores.sqlite.reads import ReadPool
+from hermesd.stores.questions import JobQuestions, Reads
 
 
-class SqliteReader:
+class StoredReader:
     """JobReader; see `ports.JobReader` for the contract of each method."""
 
-    def __init__(self, reads: ReadPool) -> None:
+    def __init__(self, reads: Reads, ask: JobQuestions) -> None:
         self._reads = reads
+        self._ask = ask
 
     async def get(self, job_id: str) -> Job | None:
         """One job, or None."""
@@ -34,38 +34,38 @@ class SqliteReader:
         """Those that exist."""
         if not job_ids:
             return ()
-        return await self._reads.run(partial(listing.get_many, job_ids))
+        return await self._reads.run(partial(self._ask.get_many, job_ids))
 
     async def page(self, wanted: JobFilter, cursor: str | None, limit: int) -> JobPage:
         """Newest first."""
         if cursor is not None:
             job_id_of(cursor)
-        return await self._reads.run(partial(listing.page, wanted, cursor, max(limit, 1)))
+        return await self._reads.run(partial(self._ask.page, wanted, cursor, max(limit, 1)))
 
     async def matching_ids(self, wanted: JobFilter, limit: int) -> Sequence[str]:
         """Oldest first."""
-        return await self._reads.run(partial(listing.matching_ids, wanted, max(limit, 0)))
+        return await self._reads.run(partial(self._ask.matching_ids, wanted, max(limit, 0)))
 
     async def count(self, wanted: JobFilter) -> int:
         """How many fit."""
-        return await self._reads.run(partial(listing.count, wanted))
+        return await self._reads.run(partial(self._ask.count, wanted))
 
     async def counts(self, *, live: bool = False) -> Counts:
         """Reads the whole table once, or only the indexes of live states."""
-        return await self._reads.run(partial(listing.counts, live))
+        return await self._reads.run(partial(self._ask.counts, live))
 
     async def events(self, job_id: str) -> Sequence[EventRecord]:
         """Oldest first."""
-        return await self._reads.run(partial(listing.events, job_id))
+        return await self._reads.run(partial(self._ask.events, job_id))
 
     async def assigned(self, assigned_by: str) -> Sequence[Job]:
         """Running jobs of one api."""
-        return await self._reads.run(partial(listing.assigned, assigned_by))
+        return await self._reads.run(partial(self._ask.assigned, assigned_by))
 
     async def misowned(self, limit: int) -> Sequence[Job]:
         """Live jobs whose owner does not fit their state."""
-        return await self._reads.run(partial(listing.misowned, limit))
+        return await self._reads.run(partial(self._ask.misowned, limit))
 
     async def ended(self, wanted: EndedRange) -> EndedPage:
         """Those that ended, among the next ones by id."""
-        return await self._reads.run(partial(listing.ended, wanted))
+        return await self._reads.run(partial(self._ask.ended, wanted))

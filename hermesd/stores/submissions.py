@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 
 import msgspec
@@ -14,9 +13,10 @@ from hermesd.core.states import State
 from hermesd.stores.backend import Evidence
 from hermesd.stores.micros import micros
 from hermesd.stores.moves import admitted
-from hermesd.stores.sqlite import statements
-from hermesd.stores.sqlite.rows import as_json, changing, identity
-from hermesd.stores.sqlite.unit import OrderKeys, Unit
+from hermesd.stores.order import OrderKeys
+from hermesd.stores.rows import changing, identity
+from hermesd.stores.tables import JobTables
+from hermesd.stores.unit import Unit
 
 _KeyName = tuple[str, str]  # principal, key hash
 
@@ -47,8 +47,8 @@ class _Known(msgspec.Struct, frozen=True):
 class Submissions:
     """All submissions of one transaction; `flush()` writes what `admit()` let in."""
 
-    def __init__(self, connection: sqlite3.Connection, unit: Unit, keys: OrderKeys) -> None:
-        self._connection = connection
+    def __init__(self, tables: JobTables, unit: Unit, keys: OrderKeys) -> None:
+        self._tables = tables
         self._unit = unit
         self._order = keys
         self._known: dict[_KeyName, _Known] = {}
@@ -60,7 +60,7 @@ class Submissions:
         names = [(key.principal, key.key_hash) for one in submissions for key in one.keys if key]
         if not names:
             return
-        found = self._connection.execute(statements.FIND_KEYS, (as_json(names),)).fetchall()
+        found = self._tables.keys(names)
         self._unit.load([job_id for _, _, _, job_id, _, _ in found])
         for principal, key_hash, body_hash, job_id, expires_us, final in found:
             job = self._unit.get(job_id)
@@ -106,9 +106,9 @@ class Submissions:
         if not self._jobs:
             return None
         rows = [identity(job) + changing(job, place) for job, place in self._jobs]
-        self._connection.execute(statements.INSERT_ALL, (as_json(rows),))
+        self._tables.insert(rows)
         if self._keys:
             keys = [(*name, k.body_hash, k.job_id, k.expires_us) for name, k in self._keys.items()]
-            self._connection.execute(statements.PUT_KEYS, (as_json(keys),))
+            self._tables.put_keys(keys)
         first, _ = self._jobs[0]
         return (first.id, str(first.state), first.lease)

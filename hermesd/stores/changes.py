@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-import msgspec
 from msgspec.structs import replace
 
 from hermesd.core.errors import IllegalMove, NotFound
@@ -16,8 +14,8 @@ from hermesd.core.records import Claim, ClaimAnswer, PulledAnswer, PulledOutcome
 from hermesd.stores import broker_moves, moves
 from hermesd.stores.backend import Part, Verb
 from hermesd.stores.micros import micros, whole
-from hermesd.stores.sqlite import fleet_rows, statements
-from hermesd.stores.sqlite.unit import Unit
+from hermesd.stores.tables import JobTables
+from hermesd.stores.unit import Unit
 
 _BY_TOKEN: Final = frozenset({Verb.SETTLE, Verb.SETTLE_INSTEAD, Verb.ASSIGN, Verb.CLAIM})
 _PULLED: Final = frozenset({Verb.SETTLE_PULLED, Verb.SETTLE_PULLED_INSTEAD})
@@ -27,8 +25,8 @@ _BY_ID: Final = frozenset({Verb.CANCEL, Verb.REQUEUE})
 class Changes:
     """Reads what the parts will need in few statements, then answers each item in order."""
 
-    def __init__(self, connection: sqlite3.Connection, unit: Unit) -> None:
-        self._connection = connection
+    def __init__(self, tables: JobTables, unit: Unit) -> None:
+        self._tables = tables
         self._unit = unit
         self._living: frozenset[str] = frozenset()
         self._found: dict[int, list[str]] = {}  # candidates of a searching part, by its place
@@ -51,17 +49,14 @@ class Changes:
         claims = [item for part in parts if part.verb is Verb.CLAIM for item in part.items]
         if claims:
             names = {claim.incarnation for claim in claims}
-            self._living = fleet_rows.living(self._connection, names)
+            self._living = self._tables.living(names)
         self._unit.load(ids)
 
     def _search(self, part: Part) -> list[str]:
         limit = sum(part.items)
         if part.verb is Verb.RELEASE_DUE:
-            values: tuple[int, ...] = (micros(part.at), limit)
-            row = self._connection.execute(statements.DUE_IDS, values).fetchone()
-        else:
-            row = self._connection.execute(statements.ORPHAN_IDS, (limit,)).fetchone()
-        return msgspec.json.decode(row[0], type=list[str])
+            return list(self._tables.due(micros(part.at), limit))
+        return list(self._tables.orphans(limit))
 
     def apply(self, place: int, part: Part) -> list[Any]:
         """One answer for each item of the part that was looked up at `place`."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
-from hermesd.core.errors import InvalidValue, StoreUnavailable
+from hermesd.core.errors import InvalidValue
 from hermesd.core.job import Job
 from hermesd.core.outcome import Settlement
 from hermesd.core.records import (
@@ -19,49 +18,19 @@ from hermesd.core.records import (
     Verdict,
     Waiting,
 )
-from hermesd.ports import Clock
 from hermesd.stores.backend import Verb
-from hermesd.stores.group import GroupCommit
-from hermesd.stores.micros import whole
 from hermesd.stores.moves import check_insertable, check_settleable
-from hermesd.stores.sqlite import listing
-from hermesd.stores.sqlite.reads import ReadPool
+from hermesd.stores.questions import QueueQuestions, Reads
+from hermesd.stores.writes import Writes
 
 
-class Writes:
-    """The group commit with the store's clock; answers that are errors are raised."""
-
-    def __init__(self, group: GroupCommit, clock: Clock) -> None:
-        self._group = group
-        self._clock = clock
-
-    async def do(
-        self, verb: Verb, items: Sequence[Any], *, rows: int = 0, whole_call: bool = False
-    ) -> list[Any]:
-        """One answer an item; raises the first that is an error."""
-        if not items:
-            return []
-        answers = await self._group.do(verb, items, self.now(), rows=rows, whole=whole_call)
-        for answer in answers:
-            if isinstance(answer, Exception):
-                raise answer
-        return answers
-
-    async def answers(self, verb: Verb, items: Sequence[Any]) -> list[Any]:
-        """One answer an item, errors among them."""
-        return await self._group.do(verb, items, self.now()) if items else []
-
-    def now(self) -> float:
-        """The store's time, in UTC seconds to the microsecond."""
-        return whole(self._clock.utc())
-
-
-class SqliteJobs:
+class StoredJobs:
     """JobStore; see `ports.JobStore` for the contract of each method."""
 
-    def __init__(self, writes: Writes, reads: ReadPool, store_id: str) -> None:
+    def __init__(self, writes: Writes, reads: Reads, ask: QueueQuestions, store_id: str) -> None:
         self._writes = writes
         self._reads = reads
+        self._ask = ask
         self._store_id = store_id
 
     async def insert(self, submission: Submission) -> Sequence[Submitted]:
@@ -99,20 +68,20 @@ class SqliteJobs:
 
     async def release_due(self, limit: int) -> Sequence[Job]:
         """Jobs that are queued now; a read looks first whether any is due: it costs no commit."""
-        earliest = await self._reads.run(listing.next_due)
+        earliest = await self._reads.run(self._ask.next_due)
         if earliest is None or earliest > self._writes.now():
             return ()
         return await self._release(Verb.RELEASE_DUE, limit)
 
     async def next_due(self) -> float | None:
         """UTC seconds, or None."""
-        return await self._reads.run(listing.next_due)
+        return await self._reads.run(self._ask.next_due)
 
     async def waiting(self, wanted: Waiting) -> Sequence[Job]:
         """Best first."""
         if not wanted.pairs or wanted.limit < 1:
             return ()
-        return await self._reads.run(partial(listing.waiting, wanted))
+        return await self._reads.run(partial(self._ask.waiting, wanted))
 
     async def cancel(self, job_id: str) -> Job:
         """The job, cancelled or marked."""
@@ -126,7 +95,7 @@ class SqliteJobs:
 
     async def release_orphans(self, limit: int) -> Sequence[Job]:
         """Jobs that are queued, or cancelled; a read looks first whether there are any."""
-        if not await self._reads.run(listing.has_orphans):
+        if not await self._reads.run(self._ask.has_orphans):
             return ()
         return await self._release(Verb.RELEASE_ORPHANS, limit)
 
@@ -143,10 +112,3 @@ class SqliteJobs:
         (jobs,) = await self._writes.do(verb, (limit,), rows=limit)
         released: list[Job] = jobs
         return released
-
-
-async def check(writes: Writes, reads: ReadPool) -> None:
-    """Raise StoreUnavailable unless the store can be written and read now."""
-    await writes.do(Verb.TOUCH, (None,))
-    if await reads.run(listing.store_id) is None:
-        raise StoreUnavailable("the store has lost its identity")

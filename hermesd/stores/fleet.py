@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
-
-import msgspec
 
 from hermesd.core.fleet import Incarnation
 from hermesd.core.jobtype import JobType
 from hermesd.core.records import KnownType
 from hermesd.stores.backend import Verb
-from hermesd.stores.micros import micros, seconds
-from hermesd.stores.sqlite.jobs import Writes
-from hermesd.stores.sqlite.reads import ReadPool
+from hermesd.stores.micros import micros
+from hermesd.stores.questions import FleetQuestions, Reads
+from hermesd.stores.writes import Writes
 
 
-class SqliteFleet:
+class StoredFleet:
     """Fleet; see `ports.Fleet` for the contract of each method."""
 
-    def __init__(self, writes: Writes, reads: ReadPool, store_id: str) -> None:
+    def __init__(self, writes: Writes, reads: Reads, ask: FleetQuestions, store_id: str) -> None:
         self._writes = writes
         self._reads = reads
+        self._ask = ask
         self._store_id = store_id
 
     async def store_id(self) -> str:
@@ -45,7 +43,7 @@ class SqliteFleet:
 
     async def living(self) -> Sequence[Incarnation]:
         """All that are not fenced."""
-        return await self._reads.run(_living)
+        return await self._reads.run(self._ask.living)
 
     async def count_as_heard(self) -> None:
         """All living ones were heard just now."""
@@ -57,12 +55,13 @@ class SqliteFleet:
         return int(count)
 
 
-class SqliteTypes:
+class StoredTypes:
     """TypeCatalogue; see `ports.TypeCatalogue`."""
 
-    def __init__(self, writes: Writes, reads: ReadPool) -> None:
+    def __init__(self, writes: Writes, reads: Reads, ask: FleetQuestions) -> None:
         self._writes = writes
         self._reads = reads
+        self._ask = ask
 
     async def learn(self, types: Sequence[JobType], source: str) -> None:
         """Add or renew."""
@@ -70,35 +69,4 @@ class SqliteTypes:
 
     async def known(self) -> Sequence[KnownType]:
         """All, by name."""
-        return await self._reads.run(_known)
-
-
-def _living(connection: sqlite3.Connection) -> list[Incarnation]:
-    rows = connection.execute(
-        "SELECT incarnation, worker_id, address, machine, last_seen_us FROM incarnations "
-        "WHERE fenced = 0 ORDER BY incarnation"
-    ).fetchall()
-    return [
-        Incarnation(
-            incarnation=incarnation,
-            worker_id=worker_id,
-            address=address,
-            machine=machine,
-            last_seen=seconds(last_seen_us),
-        )
-        for incarnation, worker_id, address, machine, last_seen_us in rows
-    ]
-
-
-def _known(connection: sqlite3.Connection) -> list[KnownType]:
-    rows = connection.execute(
-        "SELECT definition, last_seen_us, source FROM types ORDER BY name"
-    ).fetchall()
-    return [
-        KnownType(
-            type=msgspec.json.decode(definition, type=JobType),
-            last_seen=seconds(last_seen_us),
-            source=source,
-        )
-        for definition, last_seen_us, source in rows
-    ]
+        return await self._reads.run(self._ask.known_types)

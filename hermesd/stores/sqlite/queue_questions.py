@@ -1,0 +1,72 @@
+"""What is asked about jobs that wait: in the store, for their time, at the broker."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Final
+
+import msgspec
+
+from hermesd.core.job import HIGHEST_PRIORITY, LOWEST_PRIORITY, Job, Token
+from hermesd.core.records import BrokerRange, Waiting
+from hermesd.core.states import State
+from hermesd.stores.micros import micros, seconds_or_none
+from hermesd.stores.rows import to_job
+from hermesd.stores.sqlite import statements
+from hermesd.stores.sqlite.listing import by_ids
+
+PAIRS_PER_QUERY: Final = 100  # SQLite takes at most 500 parts of a compound SELECT
+
+
+def waiting(wanted: Waiting, connection: sqlite3.Connection) -> list[Job]:
+    """Queued jobs of the store, highest priority first, then by their place."""
+    best: list[tuple[str, int, int]] = []
+    pairs = list(dict.fromkeys(wanted.pairs))
+    for start in range(0, len(pairs), PAIRS_PER_QUERY):
+        some = pairs[start : start + PAIRS_PER_QUERY]
+        parts = " UNION ALL ".join([statements.WAITING_IN_PAIR] * len(some))
+        query = f"{parts} ORDER BY 2 DESC, 3 LIMIT ?"
+        values = [value for pair in some for value in (*pair, wanted.limit)]
+        best += connection.execute(query, [*values, wanted.limit]).fetchall()
+    best.sort(key=lambda found: (-found[1], found[2]))
+    rows = by_ids([found[0] for found in best[: wanted.limit]], connection)
+    # A job that left between the two queries is not waiting any more.
+    rows = [row for row in rows if row.state is State.QUEUED]
+    return [to_job(row) for row in sorted(rows, key=lambda row: (-row.priority, row.order_key))]
+
+
+def next_due(connection: sqlite3.Connection) -> float | None:
+    """When the earliest scheduled job is due, in UTC seconds."""
+    (run_us,) = connection.execute(statements.NEXT_DUE).fetchone()
+    return seconds_or_none(run_us)
+
+
+def has_orphans(connection: sqlite3.Connection) -> bool:
+    """Whether a running job's incarnation is fenced or absent."""
+    (found,) = connection.execute(statements.ORPHAN_IDS, (1,)).fetchone()
+    return bool(found != "[]")
+
+
+def with_broker(wanted: BrokerRange, connection: sqlite3.Connection) -> list[Token]:
+    """By the time of publishing."""
+    lowest = max(wanted.lowest, LOWEST_PRIORITY)
+    highest = min(wanted.highest, HIGHEST_PRIORITY)
+    if lowest > highest:
+        return []
+    before = micros(wanted.published_before)
+    values: list[object] = []
+    for priority in range(lowest, highest + 1):
+        values += (wanted.queue, priority, before, wanted.limit)
+    parts = " UNION ALL ".join([statements.AT_BROKER] * (highest - lowest + 1))
+    query = (
+        "SELECT json_group_array(json_array(id, lease)) FROM "
+        f"(SELECT * FROM ({parts}) ORDER BY published_us, id LIMIT ?)"
+    )
+    (found,) = connection.execute(query, (*values, wanted.limit)).fetchone()
+    return msgspec.json.decode(found, type=list[Token])
+
+
+def broker_counts(before_us: int, connection: sqlite3.Connection) -> dict[tuple[str, int], int]:
+    """By queue and priority."""
+    rows = connection.execute(statements.COUNT_AT_BROKER, (before_us,)).fetchall()
+    return {(queue, priority): number for queue, priority, number in rows}
