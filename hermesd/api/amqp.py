@@ -9,13 +9,17 @@ from hermesd.api.consume import Consumer
 from hermesd.api.declare import TopologyKeeper
 from hermesd.api.ladder import Ladder
 from hermesd.api.ledger import Ledger
+from hermesd.api.leftover import Leftovers
 from hermesd.api.offer import Offerer
+from hermesd.api.published import EVER
 from hermesd.api.pulled import PulledOutcomes
 from hermesd.api.readahead import ReadAhead
 from hermesd.api.record import Recorder
+from hermesd.api.recovery import Recovery
 from hermesd.api.returns import Returns
 from hermesd.api.state import ApiState
 from hermesd.api.takeback import TakeBack
+from hermesd.api.unpulled import Unpulled
 from hermesd.signal import Signal
 
 
@@ -37,14 +41,20 @@ class AmqpAgents:
         self.keeper = TopologyKeeper(state, side)
         self.offerer = Offerer(state, side.broker, ladder, reading, ledger, left)
         self.pulled = PulledOutcomes(state, side, recorder, ledger)
+        state.unrecorded.arrived = self.pulled.arrived
         self.returns = Returns(state, side, ladder, ledger)
-        self.take_back = TakeBack(state, side, ledger)
+        self.leftovers = Leftovers(state, side)
+        recovery = Recovery(state, ledger)
+        unpulled = Unpulled(state, ladder, recovery, self.leftovers)
+        self.take_back = TakeBack(state, side, recovery, self.leftovers, unpulled)
 
     async def catch_up(self) -> None:
         """Before anything is given to others: the outcomes that are waiting at the broker."""
-        counts = await self._state.outbox.broker_counts(self._state.clock.utc() + 1.0)
+        counts = await self._state.outbox.broker_counts(EVER)
         self._state.published.reset(counts)
         await self.pulled.catch_up()
+        # Nobody could be heard of meanwhile: that was not the workers' silence.
+        await self._state.fleet.count_as_heard()
 
     async def run(self) -> None:
         """All agents, for ever."""
@@ -59,4 +69,5 @@ class AmqpAgents:
             nursery.start_soon(
                 Consumer(self._state, broker, names.returned, self.returns.handle).run
             )
+            nursery.start_soon(self.leftovers.run)
             nursery.start_soon(self.offerer.run)

@@ -42,28 +42,47 @@ class Ladder:
             if self._state.clock.monotonic() < until:
                 return False
             del self._rejected[queue, job_type]
-        return all(
+        return self.pulled(queue) and all(
             view.kind_of(job_type) is not None
             for view in self._state.registry
-            if queue in view.queues
+            if view.pulls and queue in view.queues
         )
+
+    def pulled(self, queue: str) -> bool:
+        """Whether somebody pulls from this queue, or may come who does: nobody serves it yet."""
+        serving = [view for view in self._state.registry if queue in view.queues]
+        return not serving or any(view.pulls for view in serving)
+
+    def beside(self, queue: str, job_type: str) -> int:
+        """How many slots for such jobs are free with workers that do not pull."""
+        free = 0
+        for view in self._state.registry:
+            if not view.pulls and view.routable and queue in view.queues:
+                kind = view.kind_of(job_type)
+                free += 0 if kind is None else max(view.free(kind), 0)
+        return free
 
     def behind(self, queue: str, job_type: str, priority: int) -> bool:
         """Whether such a job has to wait its turn at the broker, though a slot may be free.
 
-        Only while the broker serves: else what waits there is overtaken rather than waited for.
+        Only while the broker serves: else what waits there is overtaken rather than waited for. So
+        it is where a slot is free with a worker that has nothing from there.
         """
         state = self._state
         return (
             state.broker is not None
             and state.queue.rung is Rung.AMQP
             and state.published.ahead(queue, priority)
+            and not state.published.is_outdated(queue, priority)
             and self.publishable(queue, job_type)
+            and not self.beside(queue, job_type)
         )
 
     def offered(self, queue: str, job_type: str) -> tuple[int, ...]:
         """The priorities of such waiting jobs that are for the broker, highest first."""
-        priorities = sorted(self._state.tally.priorities(queue, job_type), reverse=True)
+        outdated = self._state.published.is_outdated
+        waiting = sorted(self._state.tally.priorities(queue, job_type), reverse=True)
+        priorities = [each for each in waiting if not outdated(queue, each)]
         if not self.publishable(queue, job_type):
             return ()
         if self._state.registry.roster(job_type, queue).first() is None:

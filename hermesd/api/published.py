@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
+from hermesd.core.amqp_names import Band, band_of
+from hermesd.core.changes import agreed
 from hermesd.core.job import Job, Owner
 
+EVER: Final = 1e11  # UTC seconds: whatever was published before, by whosever clock
 Level = tuple[str, int]  # queue, priority
+Place = tuple[str, Band]
 
 
 class Published:
     """Jobs at the broker by queue and priority, and the ids of those that are on their way there.
 
-    A job on its way belongs to the store still, but must not be pushed meanwhile.
+    A job on its way belongs to the store still, but must not be pushed meanwhile. `outdated` are
+    the places where messages of no use stand first: nothing new is to be published behind them.
     """
 
     def __init__(self) -> None:
+        self.outdated: set[Place] = set()
         self._counts: Counter[Level] = Counter()
         self._on_way: set[str] = set()
 
@@ -25,9 +32,22 @@ class Published:
         """How many there are."""
         return max(sum(self._counts.values()), 0)
 
+    def levels(self) -> Sequence[Level]:
+        """Where there are any, the highest priority first."""
+        found = [level for level, number in self._counts.items() if number > 0]
+        return sorted(found, key=lambda level: -level[1])
+
     def reset(self, counts: Mapping[Level, int]) -> None:
         """Start over from what the store says."""
         self._counts = Counter(counts)
+
+    def reconcile(self, counts: Mapping[Level, int], touched: int) -> None:
+        """Go over to the store's counts where changes of so many jobs explain no difference."""
+        mine = self._counts
+        levels = {*mine, *counts}
+        self._counts = Counter(
+            {each: agreed(mine[each], counts.get(each, 0), touched) for each in levels}
+        )
 
     def begin(self, jobs: Iterable[Job]) -> None:
         """They are about to be published."""
@@ -52,6 +72,10 @@ class Published:
             self._on_way.discard(job.id)
         elif job.owner is Owner.AMQP:
             self._counts[job.queue, job.priority] -= 1
+
+    def is_outdated(self, queue: str, priority: int) -> bool:
+        """Whether such a job is better off in the store for now."""
+        return bool(self.outdated) and (queue, band_of(priority)) in self.outdated
 
     def ahead(self, queue: str, priority: int) -> bool:
         """Whether jobs of the queue with this priority or a higher one wait at the broker."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
 import trio
@@ -13,6 +14,7 @@ from hermesd.api.ledger import Ledger
 from hermesd.api.record import Recorder
 from hermesd.api.state import ApiState
 from hermesd.core.errors import HermesError, InvalidValue, OutcomeUnknown, Unavailable
+from hermesd.core.job import Token
 from hermesd.core.messages import OutcomeMessage
 from hermesd.core.records import PulledAnswer, PulledOutcome, Verdict
 from hermesd.ports import Delivery
@@ -20,6 +22,8 @@ from hermesd.ports import Delivery
 CONNECT_SECONDS: Final = 2.0  # how long a starting api waits for the broker
 CATCH_UP_SECONDS: Final = 15.0
 RETRY_SECONDS: Final = 0.5
+ARRIVE_SECONDS: Final = 5.0
+LOOK_SECONDS: Final = 0.05
 
 Told = tuple[Delivery, OutcomeMessage]
 
@@ -32,6 +36,7 @@ class PulledOutcomes:
         self._side = side
         self._recorder = recorder
         self._ledger = ledger
+        self._busy = False
 
     async def catch_up(self) -> None:
         """Take what is there already, before anything is given to others; bounded."""
@@ -39,11 +44,11 @@ class PulledOutcomes:
         with trio.move_on_after(CONNECT_SECONDS):
             while not broker.status.connected:
                 await broker.changed()
-        taken = 0
+        taken, batch = 0, list[Delivery]()
         try:
             with trio.move_on_after(CATCH_UP_SECONDS):
                 while broker.status.connected:
-                    batch: list[Delivery] = []
+                    batch = []
                     while len(batch) < MAX_BATCH and (found := await broker.get(queue)):
                         batch.append(found)
                     if not batch:
@@ -52,6 +57,11 @@ class PulledOutcomes:
                     taken += len(batch)
         except HermesError as error:
             self._state.log.info("no outcomes to catch up with", why=error.detail)
+        finally:
+            # What the time was too short for is for the consumer; nothing else would give it back.
+            with trio.CancelScope(shield=True), suppress(HermesError):
+                for delivery in batch:
+                    await delivery.requeue()
         if taken:
             self._state.log.info("caught up with outcomes", outcomes=taken)
 
@@ -68,6 +78,33 @@ class PulledOutcomes:
                 await self._bury(delivery, f"it is of store {message.store_id}")
             else:
                 told.append((delivery, message))
+        tokens = [message.outcome.token for _, message in told]
+        runs = [Token(each.job_id, each.lease + 1) for each in tokens]
+        self._busy = True
+        try:
+            with self._state.unrecorded.noted(runs):
+                await self._record_all(told)
+        finally:
+            self._busy = False
+
+    async def arrived(self) -> bool:
+        """Return when all that was published before is recorded, or there is no broker.
+
+        False where that takes too long.
+        """
+        broker, queue = self._side.broker, self._side.names.outcomes
+        with trio.move_on_after(ARRIVE_SECONDS):
+            try:
+                while True:
+                    facts = await broker.depth(queue)
+                    await trio.sleep(LOOK_SECONDS)  # what has left the queue may be on its way here
+                    if not (facts and facts.messages) and not self._busy:
+                        return True
+            except HermesError:
+                return not broker.status.connected
+        return False
+
+    async def _record_all(self, told: list[Told]) -> None:
         while told:
             try:
                 told = await self._record(told)

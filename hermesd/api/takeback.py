@@ -8,11 +8,14 @@ from typing import Final, NamedTuple
 import trio
 
 from hermesd.api.brokerside import BrokerSide
-from hermesd.api.ledger import Ledger
+from hermesd.api.leftover import Leftovers
 from hermesd.api.outage import Outage
+from hermesd.api.published import EVER, Level
+from hermesd.api.recovery import Recovery
 from hermesd.api.state import ApiState
+from hermesd.api.unpulled import Unpulled
 from hermesd.core.amqp_names import Band, band_of
-from hermesd.core.errors import HermesError, OutcomeUnknown, Unavailable
+from hermesd.core.errors import HermesError, Unavailable
 from hermesd.core.job import HIGHEST_PRIORITY, LOWEST_PRIORITY
 from hermesd.core.records import BrokerRange
 
@@ -23,6 +26,7 @@ LOOK_SECONDS: Final = 5.0
 # time, which is longer than a worker holds a message.
 HELD_SECONDS: Final = 60.0
 MOST: Final = 1000  # jobs in one commit
+UNREACHABLE: Final = "unreachable"
 
 Place = tuple[str, Band]
 
@@ -42,10 +46,19 @@ class Look(NamedTuple):
 class TakeBack:
     """The agent that looks whether what the store believes to be at the broker is there."""
 
-    def __init__(self, state: ApiState, side: BrokerSide, ledger: Ledger):
+    def __init__(
+        self,
+        state: ApiState,
+        side: BrokerSide,
+        recovery: Recovery,
+        leftovers: Leftovers,
+        unpulled: Unpulled,
+    ):
         self._state = state
         self._side = side
-        self._ledger = ledger
+        self._recovery = recovery
+        self._leftovers = leftovers
+        self._unpulled = unpulled
         self._away_since: float | None = None
         self._base = 0.0  # UTC: rows published before are looked at
         self._begun = float("-inf")  # monotonic: when that was fixed
@@ -74,24 +87,31 @@ class TakeBack:
             if self._away_since is None:
                 self._away_since = now
             if now - self._away_since >= self._state.config.queue.take_back_seconds:
-                await self._take_all("unreachable")
+                await self._take_all()
             return
         self._away_since = None
+        await self._unpulled.run_once()
         if now - self._looked >= LOOK_SECONDS:
             self._looked = now
             await self._look(now)
 
-    async def _take_all(self, reason: str) -> None:
-        before = self._state.clock.utc() + 1.0
-        counts = await self._state.outbox.broker_counts(before)
-        self._state.published.reset(counts)
+    async def _take_all(self) -> None:
+        counts = await self._count()
         for queue in sorted({queue for queue, _ in counts}):
-            await self._take(queue, LOWEST_PRIORITY, HIGHEST_PRIORITY, before, reason)
+            await self._take(queue, LOWEST_PRIORITY, HIGHEST_PRIORITY, EVER, UNREACHABLE)
+
+    async def _count(self) -> Mapping[Level, int]:
+        """What is at the broker by the store, which is told to who counts it in memory."""
+        changes = self._state.tally.changes
+        mark = changes.mark()
+        counts = await self._state.outbox.broker_counts(EVER)
+        self._state.published.reconcile(counts, changes.since(mark))
+        return counts
 
     async def _look(self, now: float) -> None:
         """Compare rows and messages; two looks at the same rows must agree."""
-        utc, outbox = self._state.clock.utc(), self._state.outbox
-        self._state.published.reset(await outbox.broker_counts(utc + 1.0))
+        utc = self._state.clock.utc()
+        await self._count()
         if not self._state.published.total:
             self._begun = float("-inf")
             return
@@ -154,25 +174,12 @@ class TakeBack:
     async def _take(
         self, queue: str, lowest: int, highest: int, before: float, reason: str
     ) -> None:
-        while True:
-            wanted = BrokerRange(
-                queue=queue, lowest=lowest, highest=highest, published_before=before, limit=MOST
-            )
-            tokens = await self._state.outbox.with_broker(wanted)
-            if not tokens:
-                return
-            jobs = await self._state.reader.get_many([token.job_id for token in tokens])
-            known = {job.token: job for job in jobs}
-            tokens = [token for token in tokens if token in known]
-            try:
-                with trio.CancelScope(shield=True):
-                    back = await self._state.outbox.take_back(tokens, self._state.clock.utc())
-            except OutcomeUnknown:
-                self._state.tally.returned += 1
-                raise
-            self._ledger.taken_back([known[token] for token in tokens], back, reason)
-            if not any(back):
-                return
+        wanted = BrokerRange(
+            queue=queue, lowest=lowest, highest=highest, published_before=before, limit=MOST
+        )
+        while taken := await self._recovery.take(wanted, reason):
+            if reason == UNREACHABLE:
+                self._leftovers.expect(taken)
 
 
 def _range_of(band: Band) -> tuple[int, int]:

@@ -17,26 +17,28 @@ import trio
 from pamqp import commands
 from pamqp.base import Frame
 from pamqp.body import ContentBody
-from pamqp.frame import FrameTypes, marshal
-from pamqp.header import ContentHeader
+from pamqp.frame import marshal
 
 from hermesd.bridge.amqp_errors import closed_by
 from hermesd.bridge.amqp_link import AmqpLink
+from hermesd.bridge.amqp_read import Brought, Header
 from hermesd.core.errors import HermesError, Unavailable
 
 Basic = commands.Basic
 
 
-Bringing = commands.Basic.Deliver | commands.Basic.GetOk | commands.Basic.Return
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Content:
     """A method that brings a message, with the message."""
 
-    method: Bringing
-    properties: commands.Basic.Properties
+    method: Brought
+    header: Header
     body: bytes
+
+    @property
+    def properties(self) -> commands.Basic.Properties:
+        """Those of the message."""
+        return self.header.properties
 
 
 Answer = Frame | Content
@@ -68,8 +70,8 @@ class AmqpChannel:
         self.error: HermesError | None = None
         self._link = link
         self._asked: deque[_Asked] = deque()
-        self._opening: Bringing | None = None
-        self._properties = Basic.Properties()
+        self._opening: Brought | None = None
+        self._header: Header | None = None
         self._missing_bytes = 0
         self._parts: list[bytes] = []
         self.number = link.attach(self)
@@ -119,9 +121,13 @@ class AmqpChannel:
         """Send one method that has no answer."""
         self.send(marshal(frame, self.number))
 
+    def flush(self) -> None:
+        """Send what was put off; here nothing is."""
+
     def close(self, error: HermesError | None = None) -> None:
         """Close it, after all that was sent; the broker takes back what was not acknowledged."""
         if self.error is None:
+            self.flush()
             self.send_frame(commands.Channel.Close(200, "", 0, 0))
             self.end(error or Unavailable(f"{self.where}: the channel is closed"))
 
@@ -155,16 +161,16 @@ class AmqpChannel:
         """Where aiormq's connection puts what it receives."""
         return self
 
-    async def put(self, received: tuple[int, FrameTypes]) -> None:
-        """Take a frame."""
+    async def put(self, received: tuple[int, object]) -> None:
+        """Take a frame, as Frames has it."""
         frame = received[1]
         if isinstance(frame, ContentBody):
             self._take_part(frame.value)
-        elif isinstance(frame, ContentHeader):
-            self._properties = frame.properties
+        elif isinstance(frame, Header):
+            self._header = frame
             self._missing_bytes = frame.body_size
             self._take_part(b"")
-        elif isinstance(frame, Basic.Deliver | Basic.GetOk | Basic.Return):
+        elif isinstance(frame, Brought):
             self._opening = frame
         elif isinstance(frame, Basic.Ack | Basic.Nack | Basic.Cancel):
             if self.error is None:
@@ -177,12 +183,12 @@ class AmqpChannel:
     def _take_part(self, part: bytes) -> None:
         self._missing_bytes -= len(part)
         self._parts.append(part)
-        if self._missing_bytes > 0 or self._opening is None:
+        if self._missing_bytes > 0 or self._opening is None or self._header is None:
             return
-        content = Content(self._opening, self._properties, b"".join(self._parts))
-        self._opening = None
+        content = Content(self._opening, self._header, b"".join(self._parts))
+        self._opening = self._header = None
         self._parts.clear()
-        if type(content.method) is Basic.GetOk:
+        if content.method.by == Basic.GetOk.index:
             self._answer(content)
         elif self.error is None:
             self._arrived(content)

@@ -20,11 +20,12 @@ _HEAD: Final = struct.Struct(">BHI")
 _END: Final = b"\xce"
 _PUBLISH: Final = struct.Struct(">I")
 _HEADER: Final = struct.Struct(">HHQ")
-# class 60, method 80 (ack) or 120 (nack): the tag, and bits of which 2 is requeue
+# class 60, method 80 (ack) or 120 (nack): the tag, and bits of which 1 is multiple, 2 is requeue
 _SETTLE: Final = struct.Struct(">BHIHHQBB")
 _ACK: Final = 80
 _NACK: Final = 120
 _BASIC: Final = 60
+_MULTIPLE: Final = 1
 _REQUEUE: Final = 2
 
 
@@ -81,9 +82,10 @@ def message_frames(message: Written, channel: int, max_frame_bytes: int) -> byte
     return b"".join(parts)
 
 
-def ack_frame(channel: int, tag: int) -> bytes:
-    """Basic.Ack of one delivery, of 13 bytes and the envelope."""
-    return _SETTLE.pack(constants.FRAME_METHOD, channel, 13, _BASIC, _ACK, tag, 0, 0xCE)
+def ack_frame(channel: int, tag: int, *, multiple: bool = False) -> bytes:
+    """Basic.Ack of one delivery, or of all up to it, of 13 bytes and the envelope."""
+    bits = _MULTIPLE if multiple else 0
+    return _SETTLE.pack(constants.FRAME_METHOD, channel, 13, _BASIC, _ACK, tag, bits, 0xCE)
 
 
 def nack_frame(channel: int, tag: int, *, requeue: bool) -> bytes:

@@ -13,8 +13,10 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import trio
 from structlog.typing import FilteringBoundLogger
 
+from hermesd.bridge.amqp_consume import consuming
 from hermesd.bridge.amqp_publish import Publisher
-from hermesd.bridge.amqp_take import Getter, consuming
+from hermesd.bridge.amqp_rounds import Rounds
+from hermesd.bridge.amqp_take import Getter
 from hermesd.bridge.amqp_topology import Declarer
 from hermesd.bridge.amqp_wire import LineTerms, Wire
 from hermesd.core.amqp_url import AmqpUrl
@@ -58,6 +60,7 @@ class BrokerLine:
         self._timeout_seconds = terms.call_timeout_seconds
         self._publisher = Publisher(publishing, terms)
         self._getter = Getter(taking, terms)
+        self._rounds = Rounds(taking, terms)
         self._declarer = Declarer(taking.link, terms.call_timeout_seconds)
         self._changed = trio.Event()
         publishing.told = taking.told = self._tell
@@ -81,6 +84,10 @@ class BrokerLine:
     async def get(self, queue: str) -> Delivery | None:
         """See Broker.get."""
         return await self._getter.get(queue)
+
+    async def take(self, queue: str, most: int) -> Sequence[Delivery]:
+        """See Broker.take."""
+        return await self._rounds.take(queue, most)
 
     def consume(
         self, queue: str, prefetch: int

@@ -34,8 +34,10 @@ async def open_link(
     Unavailable for whatever else keeps it from the broker. For amqps:// the certificate is checked
     against `ssl_context`, or else against the system's authorities.
     """
-    # What aiormq logs is what our errors say; with no handler at all it would go to stderr.
-    logging.getLogger("aiormq").addHandler(_SILENCE)
+    # What aiormq logs, at the level of errors, is what our own log says once.
+    aiormq_log = logging.getLogger("aiormq")
+    aiormq_log.addHandler(_SILENCE)
+    aiormq_log.propagate = False
     if address.tls and ssl_context is None:
         ssl_context = ssl.create_default_context()
     transport = Transport(address, ssl_context if address.tls else None, timeout_seconds)
@@ -45,8 +47,11 @@ async def open_link(
         try:
             yield link
         finally:
-            with trio.move_on_after(timeout_seconds, shield=True):
+            # Without the socket nothing waits any more, whatever aiormq would still like to hear.
+            last = link.connection.loop.call_later(timeout_seconds, transport.abort)
+            with trio.move_on_after(2 * timeout_seconds, shield=True):
                 await aio_as_trio(_close)(link)
+            last.cancel()
             link.end(Unavailable(f"{address.where}: the connection is closed"))
     finally:
         transport.abort()
@@ -103,8 +108,14 @@ class AmqpLink:
             self.connection.loop.call_soon(self._write)
         self._unwritten.append(payload)
 
+    def soon(self, call: Callable[[], None]) -> None:
+        """Call that when what is under way in asyncio's loop now is done."""
+        self.connection.loop.call_soon(call)
+
     async def written(self) -> None:
         """Asyncio-flavoured: return when what was sent is on its way, or nothing goes any more."""
+        for channel in tuple(self.connection.channels.values()):
+            cast(Any, channel).flush()
         drained = self.connection.loop.create_future()
         self._write()
         last = ChannelFrame(payload=b"", should_close=False, drain_future=drained)

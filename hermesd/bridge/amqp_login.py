@@ -19,6 +19,7 @@ from pamqp.frame import FrameTypes
 from trio_asyncio import trio_as_aio
 from yarl import URL
 
+from hermesd.bridge.amqp_read import Frames
 from hermesd.core.amqp_url import AmqpUrl
 
 TLS_GOODBYE_SECONDS: Final = 1.0
@@ -80,11 +81,12 @@ class Transport(TransportFactory):
 
 
 class ReportingConnection(Connection):
-    """aiormq's, with three things changed.
+    """aiormq's, with four things changed.
 
     It would tell a Connection.Close in answer to Connection.Open as garbage. It would keep the
-    reason to itself when the broker blocks it. And its queue of frames to send has no bound here,
-    since a full one makes it drop answers that the protocol wants; what is sent is bounded by us.
+    reason to itself when the broker blocks it. Its queue of frames to send has no bound here, since
+    a full one makes it drop answers that the protocol wants; what is sent is bounded by us. And it
+    reads with Frames, since its own receiver spends most of a message's time.
     """
 
     FRAME_BUFFER_SIZE = 0
@@ -104,7 +106,11 @@ class ReportingConnection(Connection):
         frames = _OpeningFrames(frame_receiver)
         return await Connection._rpc(request, writer, frames, wait_response)
 
-    # By the names that aiormq's own reader calls them by.
+    # By the names that aiormq itself has for them.
+    async def _Connection__reader(self, receiver: FrameReceiver) -> None:  # noqa: N802
+        read = cast(Any, super())._Connection__reader
+        await read(Frames(receiver.reader))
+
     async def _Connection__handle_connection_blocked(  # noqa: N802
         self, frame: commands.Connection.Blocked
     ) -> None:

@@ -1,36 +1,34 @@
-"""Taking messages from queues: one at a time, or as they come."""
+"""Taking single messages from queues, and saying what became of messages that were taken."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+import itertools
+from collections.abc import Mapping
 from functools import partial
-from typing import Final, cast
 
 import trio
 from pamqp import commands
 
-from hermesd.bridge.amqp_channel import AmqpChannel, Answer, Content, Unasked
+from hermesd.bridge.amqp_channel import AmqpChannel, Answer, Content
 from hermesd.bridge.amqp_errors import time_limit
 from hermesd.bridge.amqp_frames import ack_frame, check_queue_name, checked_request, nack_frame
 from hermesd.bridge.amqp_link import AmqpLink
 from hermesd.bridge.amqp_wire import LineTerms, Wire
-from hermesd.core.errors import HermesError, Unavailable
 from hermesd.ports import Delivery
-
-MAX_PREFETCH: Final = 65_535
 
 
 class ChannelDelivery:
-    """See ports.Delivery; only the first of ack, requeue and reject counts."""
+    """See ports.Delivery; only the first of ack, requeue and reject counts.
 
-    __slots__ = ("_channel", "_content", "_queue", "_settled", "_tag")
+    Each is said even by a task that is cancelled: nobody else would say it of this message.
+    """
 
-    def __init__(self, channel: AmqpChannel, queue: str, content: Content) -> None:
+    __slots__ = ("_channel", "_content", "_queue", "_settled")
+
+    def __init__(self, channel: TakingChannel, queue: str, content: Content) -> None:
         self._channel = channel
         self._queue = queue
         self._content = content
-        self._tag = _tag(content)
         self._settled = False
 
     @property
@@ -51,25 +49,75 @@ class ChannelDelivery:
     @property
     def redelivered(self) -> bool:
         """See Delivery.redelivered."""
-        return bool(cast(commands.Basic.Deliver, self._content.method).redelivered)
+        return self._content.method.redelivered
 
     async def ack(self) -> None:
         """See Delivery.ack."""
-        await self._settle(ack_frame(self._channel.number, self._tag))
+        if not self._settled:
+            self._channel.ack(self._content.method.tag)
+            self._settled = True
+        await trio.lowlevel.checkpoint_if_cancelled()
 
     async def requeue(self) -> None:
         """See Delivery.requeue."""
-        await self._settle(nack_frame(self._channel.number, self._tag, requeue=True))
+        self.give_back(requeue=True)
+        await trio.lowlevel.checkpoint_if_cancelled()
 
     async def reject(self) -> None:
         """See Delivery.reject."""
-        await self._settle(nack_frame(self._channel.number, self._tag, requeue=False))
-
-    async def _settle(self, frame: bytes) -> None:
+        self.give_back(requeue=False)
         await trio.lowlevel.checkpoint_if_cancelled()
+
+    def give_back(self, *, requeue: bool) -> None:
+        """To its queue, or where that has its dead letters."""
         if not self._settled:
-            self._channel.send(frame)
+            self._channel.nack(self._content.method.tag, requeue=requeue)
             self._settled = True
+
+
+class TakingChannel(AmqpChannel):
+    """A channel that hands out messages; what is acknowledged at once goes in one frame.
+
+    The broker has to remember each frame of acknowledgements, however many messages it is for.
+    """
+
+    def __init__(self, link: AmqpLink) -> None:
+        super().__init__(link)
+        self._handed_out: dict[int, None] = {}  # tags, the oldest first
+        self._acked: set[int] = set()
+
+    def delivery(self, queue: str, content: Content) -> ChannelDelivery:
+        """The message as it is handed out."""
+        self._handed_out[content.method.tag] = None
+        return ChannelDelivery(self, queue, content)
+
+    def ack(self, tag: int) -> None:
+        """Acknowledge it soon, together with others."""
+        if self.error is not None:
+            raise self.error
+        if not self._acked:
+            self._link.soon(self.flush)
+        self._acked.add(tag)
+
+    def nack(self, tag: int, *, requeue: bool) -> None:
+        """Give it back, or up."""
+        self.send(nack_frame(self.number, tag, requeue=requeue))
+        self._handed_out.pop(tag, None)
+
+    def flush(self) -> None:
+        """Acknowledge: the oldest that are handed out in one frame, others one by one."""
+        acked, self._acked = self._acked, set()
+        if not acked or self.error is not None:
+            return
+        oldest = list(itertools.takewhile(acked.__contains__, self._handed_out))
+        frames = []
+        if oldest:
+            frames.append(ack_frame(self.number, oldest[-1], multiple=True))
+            acked.difference_update(oldest)
+        frames += [ack_frame(self.number, tag) for tag in acked]
+        for tag in (*oldest, *acked):
+            self._handed_out.pop(tag, None)
+        self.send(b"".join(frames))
 
 
 class Getter:
@@ -78,7 +126,7 @@ class Getter:
     def __init__(self, wire: Wire, terms: LineTerms) -> None:
         self._wire = wire
         self._terms = terms
-        self._channels: list[AmqpChannel] = []
+        self._channels: list[TakingChannel] = []
 
     async def get(self, queue: str) -> Delivery | None:
         """See ports.Broker.get; a queue that does not exist is Unavailable.
@@ -91,69 +139,19 @@ class Getter:
         channel = self._least_busy(self._wire.link())
         with time_limit(self._wire.where, self._terms.call_timeout_seconds):
             answer = await channel.call(request, late=partial(_give_back, channel))
-        return ChannelDelivery(channel, queue, answer) if isinstance(answer, Content) else None
+        return channel.delivery(queue, answer) if isinstance(answer, Content) else None
 
-    def _least_busy(self, link: AmqpLink) -> AmqpChannel:
+    def _least_busy(self, link: AmqpLink) -> TakingChannel:
         self._channels = [channel for channel in self._channels if channel.error is None]
         idle = [channel for channel in self._channels if not channel.unanswered]
         if idle:
             return idle[0]
         if len(self._channels) < self._terms.get_channels:
-            self._channels.append(AmqpChannel(link))
+            self._channels.append(TakingChannel(link))
             return self._channels[-1]
         return min(self._channels, key=lambda channel: channel.unanswered)
 
 
-def _give_back(channel: AmqpChannel, answer: Answer) -> None:
+def _give_back(channel: TakingChannel, answer: Answer) -> None:
     if isinstance(answer, Content) and channel.error is None:
-        channel.send(nack_frame(channel.number, _tag(answer), requeue=True))
-
-
-def _tag(content: Content) -> int:
-    return cast(commands.Basic.Deliver, content.method).delivery_tag or 0
-
-
-@asynccontextmanager
-async def consuming(
-    wire: Wire, queue: str, prefetch: int, timeout_seconds: float
-) -> AsyncIterator[AsyncIterator[Delivery]]:
-    """See ports.Broker.consume; entering has `timeout_seconds`."""
-    check_queue_name(queue)
-    prefetch = min(max(prefetch, 1), MAX_PREFETCH)
-    consume = checked_request(partial(commands.Basic.Consume, queue=queue))
-    await trio.lowlevel.checkpoint()  # so that who asks in vain lets others run
-    channel = _ConsumeChannel(wire.link(), queue, prefetch)
-    try:
-        with time_limit(wire.where, timeout_seconds):
-            await channel.call(commands.Basic.Qos(prefetch_count=prefetch))
-            await channel.call(consume)
-        yield channel.deliveries()
-    finally:
-        channel.close()
-
-
-class _ConsumeChannel(AmqpChannel):
-    """A channel with one consumer."""
-
-    def __init__(self, link: AmqpLink, queue: str, prefetch: int) -> None:
-        super().__init__(link)
-        self._queue = queue
-        self._sink, self._source = trio.open_memory_channel[Delivery](prefetch)
-
-    async def deliveries(self) -> AsyncIterator[Delivery]:
-        """As they come; Unavailable when no more can come, and then what is left is void."""
-        async for delivery in self._source:
-            if self.error is not None:
-                break
-            yield delivery
-        raise self.error or Unavailable(f"{self.where}: {self._queue} is not consumed any more")
-
-    def _arrived(self, unasked: Unasked) -> None:
-        if isinstance(unasked, Content):
-            self._sink.send_nowait(ChannelDelivery(self, self._queue, unasked))
-        elif isinstance(unasked, commands.Basic.Cancel):
-            # Its queue was deleted or has lost its leader. What was handed out is void, too.
-            self.close(Unavailable(f"{self.where}: the broker ended consuming {self._queue}"))
-
-    def _ended(self, error: HermesError) -> None:
-        self._sink.close()
+        channel.nack(answer.method.tag, requeue=True)

@@ -107,7 +107,10 @@ class Wire:
                 lost = trio.Event()
                 self._link.changed = partial(self._look, self._link, lost)
                 self._look(self._link, lost)
-                await lost.wait()
+                try:
+                    await lost.wait()
+                finally:
+                    self._link.changed = _nobody_cares  # how it ends now is no news
                 return self._link.error or Unavailable(f"{self.where}: the connection was lost")
         except HermesError as error:
             return error
@@ -135,3 +138,7 @@ class Wire:
         else:
             self.log.warning("broker_lost" if old.connected else "broker_away", reason=reason)
         self.told()
+
+
+def _nobody_cares() -> None:
+    """For a connection that is being left."""

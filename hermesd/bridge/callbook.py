@@ -7,7 +7,7 @@ from typing import ParamSpec, Self, TypeVar
 
 import trio
 
-from hermesd.core.errors import Unavailable
+from hermesd.core.errors import Busy
 
 CallP = ParamSpec("CallP")
 ResultT = TypeVar("ResultT")
@@ -60,18 +60,18 @@ class CallBook:
     async def run(
         self, call: Callable[CallP, Awaitable[ResultT]], *args: CallP.args, **kwargs: CallP.kwargs
     ) -> ResultT:
-        """The result of the call; Unavailable when full, or when it was ended by `close`."""
+        """The result of the call; Busy when full, or when it was ended by `close`."""
         if self._closing:
-            raise Unavailable("the api is shutting down")
+            raise Busy("the api is shutting down")
         if len(self._running) >= self._limit:
-            raise Unavailable(f"{self._limit} calls are under way, the limit")
+            raise Busy(f"{self._limit} calls are under way, the limit")
         with self._running, trio.CancelScope() as scope:
             self._scopes.add(scope)
             try:
                 return await call(*args, **kwargs)
             finally:
                 self._scopes.discard(scope)
-        raise Unavailable("the api is shutting down")
+        raise Busy("the api is shutting down")
 
     def refuse(self) -> None:
         """Begin no further call."""

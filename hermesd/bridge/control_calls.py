@@ -31,6 +31,7 @@ from hermesd.wire.fleet import (
     workers_to_proto,
 )
 from hermesd.wire.gen.hermes.v1 import control_pb2 as pb
+from hermesd.wire.notes import note_answers_to_proto, notes_from_proto
 from hermesd.wire.outcomes import report_answer_to_proto, report_from_proto
 from hermesd.wire.status import status_of
 
@@ -200,6 +201,13 @@ def _methods_of(service: ControlService) -> Mapping[str, Method]:
             claims_from_proto,
             service.claim,
             claim_answers_to_proto,
+        ),
+        "Note": Method(
+            pb.NoteRequest,
+            pb.NoteResponse,
+            notes_from_proto,
+            service.note,
+            note_answers_to_proto,
         ),
     }
 

@@ -27,6 +27,7 @@ from hermesd.core.fleet import (
     Registration,
     RegistrationAnswer,
 )
+from hermesd.core.notes import NoteBatch
 from hermesd.core.records import Claim, ClaimAnswer, Report, ReportAnswer
 from hermesd.ports import ControlLink
 from hermesd.wire.claims import claim_answers_from_proto, claims_to_proto
@@ -40,6 +41,7 @@ from hermesd.wire.fleet import (
 )
 from hermesd.wire.gen.hermes.v1 import control_pb2 as pb
 from hermesd.wire.gen.hermes.v1.control_grpc import ControlStub
+from hermesd.wire.notes import note_answers_from_proto, notes_to_proto
 from hermesd.wire.outcomes import report_answer_from_proto, report_to_proto
 from hermesd.wire.status import error_of
 
@@ -122,6 +124,16 @@ class GrpcLink:
         for _, run in itertools.groupby(claims, _all_but_token):
             answers += await self._claim(list(run))
         return answers
+
+    async def note(self, batch: NoteBatch) -> Sequence[bool]:
+        """See ControlLink.note."""
+        request = _written(notes_to_proto, batch)
+        reply = await self._call("Note", request, pb.NoteResponse)
+        taken = self._read(note_answers_from_proto, reply)
+        if len(taken) != len(batch.notes):
+            counts = f"{len(taken)} answers to notes of {len(batch.notes)} jobs"
+            raise Unavailable(f"{self._endpoint}: gave {counts}")
+        return taken
 
     def pokes(self, incarnation: str) -> AbstractAsyncContextManager[AsyncIterator[None]]:
         """See ControlLink.pokes; entered once the api listens, Unavailable when it is lost."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -55,7 +56,7 @@ class Claimer:
         self._state = state
         self._begin = begin
         self._begin_unclaimed = begin_unclaimed
-        self._waiting: list[Pulled] = []
+        self._waiting: dict[Pulled, None] = {}  # the oldest first
         self._work = Signal()
         self._closing = False
         self._most = MAX_CLAIMS
@@ -70,7 +71,7 @@ class Claimer:
     def take(self, pulled: Pulled) -> None:
         """Hold a message; its slot is taken, and is the claimer's to give back."""
         self._state.leases.in_hand.add(pulled.grant)
-        self._waiting.append(pulled)
+        self._waiting[pulled] = None
         self._work.set()
 
     def close(self) -> None:
@@ -94,7 +95,7 @@ class Claimer:
         finally:
             self._closing = False
             with trio.CancelScope(shield=True):
-                await self.give_back(self._waiting)
+                await self.give_back(list(self._waiting))
 
     async def run_once(self) -> bool:
         """One claim; True if it was answered."""
@@ -109,7 +110,7 @@ class Claimer:
 
     async def give_back(self, messages: Sequence[Pulled]) -> None:
         """Somebody else may have these."""
-        for pulled in list(messages):
+        for pulled in messages:
             self._drop(pulled)
             self._state.slots.give_back(pulled.handler.type.kind)
             self._state.metrics.not_run("given-back")
@@ -122,7 +123,7 @@ class Claimer:
     def _batch(self) -> list[Pulled]:
         size = 0
         batch: list[Pulled] = []
-        for pulled in self._waiting[: self._most]:
+        for pulled in itertools.islice(self._waiting, self._most):
             size += len(pulled.delivery.body)
             if batch and size > MAX_CLAIM_BYTES:
                 break
@@ -211,7 +212,7 @@ class Claimer:
     async def _run_unclaimed(self) -> None:
         for pulled in list(self._waiting):
             if self._begin_unclaimed(pulled):
-                self._waiting.remove(pulled)
+                del self._waiting[pulled]
                 continue
             self._drop(pulled)
             self._state.slots.give_back(pulled.handler.type.kind)
@@ -219,7 +220,7 @@ class Claimer:
             await settle(pulled.delivery.reject)
 
     def _drop(self, pulled: Pulled) -> None:
-        self._waiting.remove(pulled)
+        del self._waiting[pulled]
         self._state.leases.in_hand.discard(pulled.grant)
 
 

@@ -14,6 +14,7 @@ from hermesd.core.fleet import (
     Registration,
     RegistrationAnswer,
 )
+from hermesd.core.notes import NoteBatch
 from hermesd.core.records import Claim, ClaimAnswer, Report, ReportAnswer
 from hermesd.ports import ControlLink
 
@@ -51,6 +52,10 @@ class HeardLink:
     async def claim(self, claims: Sequence[Claim]) -> Sequence[ClaimAnswer]:
         """See ControlLink.claim."""
         return await self._answer(self._link.claim(claims))
+
+    async def note(self, batch: NoteBatch) -> Sequence[bool]:
+        """See ControlLink.note."""
+        return await self._answer(self._link.note(batch))
 
     def pokes(self, incarnation: str) -> AbstractAsyncContextManager[AsyncIterator[None]]:
         """See ControlLink.pokes."""

@@ -1,7 +1,7 @@
 """Pulls waiting jobs from the broker: never more than slots are free, the highest band first.
 
-Single messages are asked for, several at once, and not a stream of them: what a stream brings too
-many has to go back, and a broker gives up on a message that went back too often.
+So many messages are asked for as there are slots, and not a stream of them: what a stream brings
+too many has to go back, and a broker gives up on a message that went back too often.
 """
 
 from __future__ import annotations
@@ -17,14 +17,16 @@ import trio
 from hermesd.core.amqp_names import Band, Names
 from hermesd.core.errors import HermesError, InvalidValue
 from hermesd.ports import Broker, Delivery, Messages
-from hermesd.worker.claim import Claimer, Pulled, settle
+from hermesd.worker.claim import MAX_CLAIMS, Claimer, Pulled, settle
 from hermesd.worker.state import WorkerState
 
-BURST: Final = 8  # gets under way at once
+BURST: Final = MAX_CLAIMS  # messages of one source at a time
+BURST_BYTES: Final = 8 * 1024 * 1024
 IDLE_SECONDS: Final = 0.5
 KINDS_KNOWN: Final = 64
 MIN_REST_SECONDS: Final = 1.0
 MAX_REST_SECONDS: Final = 30.0
+MAX_FAILING_REST_SECONDS: Final = 3.0
 MIN_PATIENCE_SECONDS: Final = 0.02
 CLOSING_SECONDS: Final = 10.0
 
@@ -33,13 +35,15 @@ CLOSING_SECONDS: Final = 10.0
 class Source:
     """One queue in the broker; `rest_until` is monotonic, `kinds` are those of its last messages.
 
-    `more`: the last look brought all that was asked for, so that `kinds` says what is next.
+    `more`: the last look brought all that was asked for, so that `kinds` and `largest`, the bytes
+    of the largest message that it brought, say what is next.
     """
 
     name: str
     queue: str
     band: Band
     more: bool = False
+    largest: int = 0
     kinds: deque[str] = field(default_factory=partial(deque[str], maxlen=KINDS_KNOWN))
     rest_until: float = 0.0
     rest_seconds: float = 0.0
@@ -47,7 +51,8 @@ class Source:
 
     def rest(self, now: float) -> None:
         """Leave it alone for a while, each time in a row for longer."""
-        self.rest_seconds = min(max(self.rest_seconds * 2, MIN_REST_SECONDS), MAX_REST_SECONDS)
+        most = MAX_FAILING_REST_SECONDS if self.failing else MAX_REST_SECONDS
+        self.rest_seconds = min(max(self.rest_seconds * 2, MIN_REST_SECONDS), most)
         self.rest_until = now + self.rest_seconds
 
     def rested(self) -> None:
@@ -188,7 +193,7 @@ class Puller:
         left = min(free[kind] - reserved.get(kind, 0) for kind in self._kinds_of(source))
         if left > 0:
             one = self._claimer.failing or not source.more
-            return 1 if one else min(left, BURST)
+            return 1 if one else min(left, BURST, 1 + BURST_BYTES // (source.largest + 1))
         if any(reserved.values()) or not any(free.values()):
             return 0
         if not source.more:
@@ -209,12 +214,11 @@ class Puller:
 
     async def _ask(self, asked: Sequence[tuple[Source, int]], barred: set[str]) -> bool:
         """Get at once what is wanted of each source, and hold it; `barred` kinds are not held."""
-        got: list[list[Delivery]] = [[] for _ in asked]
+        got: list[Sequence[Delivery]] = [() for _ in asked]
         try:
             async with trio.open_nursery() as nursery:
-                for (source, wanted), deliveries in zip(asked, got, strict=True):
-                    for _ in range(wanted):
-                        nursery.start_soon(self._get_one, source, deliveries)
+                for place, (source, wanted) in enumerate(asked):
+                    nursery.start_soon(self._get, source, wanted, got, place)
         finally:
             held = 0
             with trio.CancelScope(shield=True):  # each has to be held or given back
@@ -224,29 +228,33 @@ class Puller:
         self.taken += held
         return held > 0
 
-    async def _get_one(self, source: Source, got: list[Delivery]) -> None:
+    async def _get(
+        self, source: Source, wanted: int, got: list[Sequence[Delivery]], place: int
+    ) -> None:
         try:
-            delivery = await self._broker.get(source.name)
+            if wanted == 1:
+                delivery = await self._broker.get(source.name)
+                got[place] = () if delivery is None else (delivery,)
+            else:
+                got[place] = await self._broker.take(source.name, wanted)
         except HermesError as error:
-            if self._broker.status.connected:
-                if not source.failing:
-                    self._state.log.warning("cannot pull", queue=source.name, why=error.detail)
-                source.failing = True
-                source.rest(self._state.clock.monotonic())
+            if not source.failing and self._broker.status.connected:
+                self._state.log.warning("cannot pull", queue=source.name, why=error.detail)
+            source.failing = True
+            source.rest(self._state.clock.monotonic())
             return
         if source.failing:
             source.rested()
-        if delivery is not None:
-            got.append(delivery)
 
     async def _take(self, source: Source, got: Sequence[Delivery], barred: set[str]) -> int:
         """Hold what there is a slot for, and answer how much; the rest goes where it can be run.
 
         What goes back for want of a slot bars its kind below: its turn is before theirs.
         """
-        held = 0
+        held, state = 0, self._state
+        if got:
+            source.largest = max(len(delivery.body) for delivery in got)
         for delivery in got:
-            state = self._state
             state.metrics.pulled(source.queue, source.band, redelivered=delivery.redelivered)
             pulled = await self._read(delivery)
             if pulled is None:

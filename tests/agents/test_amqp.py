@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
+import trio
 from processes.ports import free_port
 
 from agents.brokered import PATIENCE_SECONDS, Brokered, open_brokered
@@ -16,7 +17,7 @@ from hermesd.api.app import build_app
 from hermesd.api.takeback import HELD_SECONDS, LOOK_SECONDS, SETTLED_SECONDS
 from hermesd.core.amqp_names import Band
 from hermesd.core.broker import BrokerQueue, Message, Topology
-from hermesd.core.fleet import Incarnation
+from hermesd.core.fleet import Deregistration, Incarnation
 from hermesd.core.job import Job, Owner, Rung, Token
 from hermesd.core.outcome import OutcomeKind
 from hermesd.core.records import ClaimVerdict, Submission
@@ -40,13 +41,20 @@ async def live(at: Brokered, worker: str = "w1") -> None:
     await at.api.store.fleet.register(known)
 
 
-async def join(at: Brokered, slots: int, name: str = "w1", types: Any = TYPES) -> ScriptedWorker:
-    """A worker with so many async slots, which is pushed to and pulls nothing."""
+async def join(
+    at: Brokered, slots: int, name: str = "w1", types: Any = TYPES, *, pulls: bool | None = None
+) -> ScriptedWorker:
+    """A worker with so many async slots, which is pushed to; nothing pulls, whatever it says."""
     worker = ScriptedWorker(name, slots={"async": slots, "thread": 0, "process": 0})
-    worker.types = types
+    worker.types, worker.pulls = types, pulls
     await worker.open(at.api.nursery)
     await worker.join(at.api)
     return worker
+
+
+async def leave(at: Brokered, worker: ScriptedWorker) -> None:
+    """The worker's last word."""
+    await at.api.agents.control.deregister(Deregistration(incarnation=worker.incarnation))
 
 
 def metric(at: Brokered, name: str, **labels: str) -> float:
@@ -126,6 +134,54 @@ async def test_a_type_that_a_worker_does_not_speak_is_not_published(rabbitmq: An
         await at.api.agents.feeder.run_once()
         await at.api.agents.lines.flushed()
         assert {token.job_id for token in able.held} == {rare.id}
+
+
+async def test_nothing_is_published_where_no_worker_pulls(rabbitmq: Any) -> None:
+    """It would wait for ever; types that only such workers lack are published."""
+    async with open_brokered(rabbitmq.url()) as at:
+        await at.declared()
+        await join(at, 0, types=TYPES[:1], pulls=False)
+        alone = (await at.api.submit()).job
+        await at.offered()
+        assert (await at.job(alone)).owner is Owner.STORE
+        await join(at, 0, "w2", pulls=True)
+        other = (await at.api.submit("chime")).job
+        await at.offered()
+        for job in (alone, other):
+            assert (await at.job(job)).owner is Owner.AMQP
+
+
+async def test_what_nobody_pulls_any_more_is_taken_back(rabbitmq: Any) -> None:
+    """As soon as a worker that does not pull has a slot; its messages are cleared."""
+    async with open_brokered(rabbitmq.url()) as at:
+        await at.declared()
+        jobs = [await waits_at_broker(at) for _ in range(3)]
+        await at.agents.take_back.run_once()
+        assert (await at.job(jobs[0])).owner is Owner.AMQP
+        worker = await join(at, 1, pulls=False)
+        await at.agents.take_back.run_once()
+        assert {(await at.job(job)).owner for job in jobs} == {Owner.STORE}
+        assert await at.api.agents.feeder.run_once() == 1
+        await at.api.agents.lines.flushed()
+        assert {token.job_id for token in worker.held} == {jobs[0].id}
+        await at.agents.leftovers.run_once()
+        await at.ready(at.names.queue_of("default", Band.NORMAL), 0)
+        assert metric(at, "hermesd_queue_taken_back_total", reason="not-pulled") == 3
+
+
+async def test_a_free_worker_that_does_not_pull_is_given_some_of_what_waits(rabbitmq: Any) -> None:
+    """As much as it has slots for, the most urgent first, and pushed past what is left."""
+    async with open_brokered(rabbitmq.url()) as at:
+        await at.declared()
+        jobs = [await waits_at_broker(at, priority=each) for each in (3, 5, 3)]
+        await join(at, 0, pulls=True)
+        worker = await join(at, 1, "w2", pulls=False)
+        await at.agents.take_back.run_once()
+        owners = [(await at.job(job)).owner for job in jobs]
+        assert owners == [Owner.AMQP, Owner.STORE, Owner.AMQP]
+        assert await at.api.agents.feeder.run_once() == 1
+        await at.api.agents.lines.flushed()
+        assert {token.job_id for token in worker.held} == {jobs[1].id}
 
 
 async def test_no_job_overtakes_its_equals_at_the_broker(rabbitmq: Any) -> None:
@@ -261,6 +317,85 @@ async def test_an_outcome_through_the_broker_is_claim_and_outcome(rabbitmq: Any)
         assert at.api.breaches() == 0
 
 
+async def test_a_worker_that_leaves_runs_nothing_twice_whose_outcome_came(rabbitmq: Any) -> None:
+    """Its jobs are given back after what is being recorded; without that they would run again."""
+    async with open_brokered(rabbitmq.url()) as at:
+        await at.declared()
+        told, lost = [await waits_at_broker(at) for _ in range(2)]
+        worker = await join(at, 0)
+        await at.api.agents.control.claim([at.claim(job.token) for job in (told, lost)])
+        await at.publish_outcome(told.token)
+        delivery = await at.message(at.names.outcomes)
+        with at.api.state.unrecorded.noted([Token(told.id, told.lease + 1)]):
+            await worker.beat(at.api)
+            at.api.nursery.start_soon(leave, at, worker)
+            await until(lambda: at.api.view(worker.incarnation).condemned, "the leave")
+            assert (await at.job(told)).state is State.RUNNING
+            await at.agents.pulled.handle([delivery])
+        await until(lambda: at.api.state.registry.get(worker.incarnation) is None, "the end")
+        assert (await at.job(told)).state is State.SUCCEEDED
+        assert (await at.job(lost)).state is State.QUEUED
+
+
+async def test_outcomes_that_were_published_before_the_leave_are_waited_for(rabbitmq: Any) -> None:
+    """They are on their way from the broker when the worker says goodbye."""
+    async with open_brokered(rabbitmq.url()) as at:
+        await at.declared()
+        jobs = [await waits_at_broker(at) for _ in range(20)]
+        worker = await join(at, 0)
+        await at.api.agents.control.claim([at.claim(job.token) for job in jobs])
+        at.api.nursery.start_soon(at.agents.run)
+        await at.agents.keeper.declared.wait()
+        for job in jobs:
+            await at.publish_outcome(job.token)
+        await leave(at, worker)
+        assert {(await at.job(job)).state for job in jobs} == {State.SUCCEEDED}
+
+
+async def test_what_a_worker_has_published_is_not_taken_for_lost(rabbitmq: Any) -> None:
+    """Its heartbeat lists that no more, and the outcome is to come first."""
+    async with open_brokered(rabbitmq.url()) as at:
+        await at.declared()
+        job = await waits_at_broker(at)
+        worker = await join(at, 0)
+        await at.api.agents.control.claim([at.claim(job.token)])
+        await at.publish_outcome(job.token)
+        await at.ready(at.names.outcomes, 1)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(worker.beat, at.api)
+            at.api.nursery.start_soon(at.agents.run)
+        await until(lambda: not at.api.view(worker.incarnation).held, "the outcome")
+        ended = await at.job(job)
+        assert (ended.state, ended.lease) == (State.SUCCEEDED, job.lease + 1)
+
+
+async def test_outcomes_that_a_starting_api_has_no_time_for_stay_in_their_queue(
+    rabbitmq: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are there for whoever consumes it then."""
+    async with open_brokered(rabbitmq.url()) as at:
+        await at.declared()
+        await live(at)
+        jobs = [await waits_at_broker(at) for _ in range(40)]
+        for job in jobs:
+            await at.publish_outcome(job.token)
+        await at.ready(at.names.outcomes, len(jobs))
+        monkeypatch.setattr("hermesd.api.pulled.CATCH_UP_SECONDS", 0.01)
+        await at.agents.catch_up()
+        ended = [job for job in jobs if (await at.job(job)).state is State.SUCCEEDED]
+        await at.ready(at.names.outcomes, len(jobs) - len(ended))
+
+
+async def test_reading_the_outcomes_is_not_the_silence_of_workers(rabbitmq: Any) -> None:
+    """Nobody could be heard of meanwhile."""
+    async with open_brokered(rabbitmq.url()) as at:
+        await at.declared()
+        await live(at)
+        at.api.clock.let_pass(30)
+        await at.agents.catch_up()
+        assert not await at.api.store.fleet.fence("w1.1", silent_for_seconds=15)
+
+
 async def test_a_starting_api_reads_the_outcomes_first(rabbitmq: Any) -> None:
     """Before it gives anything to anyone: they are recorded when it has recalled its state."""
     async with open_brokered(rabbitmq.url()) as at:
@@ -336,6 +471,29 @@ async def test_a_broker_that_stays_away_loses_its_jobs(rabbitmq: Any) -> None:
         assert (await at.job(job)).owner is Owner.STORE
         assert at.api.state.published.total == 0
         assert metric(at, "hermesd_queue_taken_back_total", reason="unreachable") == 1
+
+
+async def test_messages_of_jobs_that_were_taken_back_are_cleared(rabbitmq: Any) -> None:
+    """All that no claim can be granted for, and none that is of use still."""
+    async with open_brokered(rabbitmq.url()) as at:
+        await at.declared()
+        await live(at)
+        gone = [await waits_at_broker(at) for _ in range(70)]
+        [running] = await at.api.agents.control.claim([at.claim(gone[1].token)])
+        assert running.job is not None
+        back = await at.api.state.outbox.take_back([job.token for job in gone], 1.0)
+        assert back.count(None) == 1
+        agents = at.agents
+        agents.leftovers.expect(job for job, now in zip(gone, back, strict=True) if now)
+        fresh = (await at.api.submit()).job
+        await at.offered()
+        assert (await at.job(fresh)).owner is Owner.STORE
+        await agents.leftovers.run_once()
+        await at.offered()
+        queue = at.names.queue_of("default", Band.NORMAL)
+        await at.ready(queue, 2)
+        found = {(await at.job_message())[1].job.token for _ in range(2)}
+        assert found == {gone[1].token, fresh.token}
 
 
 async def test_the_agents_by_themselves(rabbitmq: Any) -> None:

@@ -25,6 +25,7 @@ from hermesd.core.fleet import (
     WorkerStatus,
 )
 from hermesd.core.job import Job, Token
+from hermesd.core.notes import NoteBatch
 from hermesd.core.records import Claim, ClaimAnswer, ClaimVerdict, Report, ReportAnswer, Verdict
 from hermesd.core.states import State
 from hermesd.ports import ControlLink
@@ -53,6 +54,7 @@ class RecordingService:
         self.before: Callable[[], Awaitable[None]] | None = None
         self.answer_claim: Callable[[Claim], ClaimAnswer] = grant
         self.confused: Callable[[list[ClaimAnswer]], list[ClaimAnswer]] = list
+        self.taken: Callable[[list[bool]], list[bool]] = list
         self.cancelled = 0
         self.poke, self._poked = trio.open_memory_channel[None](16)
         self.listening = trio.Event()
@@ -87,6 +89,10 @@ class RecordingService:
     async def claim(self, claims: Sequence[Claim]) -> Sequence[ClaimAnswer]:
         await self._note(claims)
         return self.confused([self.answer_claim(claim) for claim in claims])
+
+    async def note(self, batch: NoteBatch) -> Sequence[bool]:
+        await self._note(batch)
+        return self.taken([note.token.lease == 5 for note in batch.notes])
 
     @asynccontextmanager
     async def pokes(self, incarnation: str) -> AsyncIterator[AsyncIterator[None]]:

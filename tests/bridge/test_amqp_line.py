@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import structlog
 import trio
 from bridge.amqp_lines import (
     PATIENCE_SECONDS,
@@ -324,3 +325,11 @@ async def test_a_call_cancelled_at_any_moment_leaves_the_line_usable(line):
     await holds(line, queue, 20)
     assert sorted(map(int, await drain(line, queue))) == list(range(20))
     assert (await until(line, lambda _: True)).serving
+
+
+async def test_a_line_that_is_left_is_not_told_to_be_lost(bridge, rabbitmq):
+    """Whoever closes it knows."""
+    with structlog.testing.capture_logs() as logs:
+        async with open_line(rabbitmq.url()):
+            pass
+    assert [each["event"] for each in logs] == ["broker_connected"] * 2

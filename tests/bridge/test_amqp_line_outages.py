@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from contextlib import suppress
 
@@ -48,6 +49,32 @@ async def test_a_broker_that_is_away_at_the_start_is_found_when_it_comes(bridge,
     finally:
         if not rabbitmq.running:
             rabbitmq.start()
+
+
+class Heard(logging.Handler):
+    """Keeps the names of the loggers whose records come to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Note whose it is."""
+        self.names.append(record.name)
+
+
+async def test_a_lost_connection_is_told_by_our_own_log_alone(bridge, rabbitmq):
+    """And not by that of a library, at the level of errors and with tracebacks."""
+    heard, root = Heard(), logging.getLogger()
+    root.addHandler(heard)  # what pytest captures is not what a program shows
+    try:
+        async with open_line(rabbitmq.url()) as line:
+            await trio.to_thread.run_sync(rabbitmq.control, "close_all_connections", "for a test")
+            await until(line, lambda status: not status.connected)
+            await until(line, lambda status: status.serving)
+    finally:
+        root.removeHandler(heard)
+    assert [name for name in heard.names if name.startswith("aiormq")] == []
 
 
 async def test_a_killed_broker_comes_back_with_all_that_was_confirmed(bridge, rabbitmq):

@@ -19,6 +19,7 @@ from hermesd.core.errors import (
 from hermesd.core.fleet import Deregistration, Heartbeat, Load, Registration, SlotView
 from hermesd.core.job import ErrorInfo, Job, Kind, Token
 from hermesd.core.jobtype import JobType, TypeDefaults
+from hermesd.core.notes import JobNotes, LogLine, NoteBatch, Progress
 from hermesd.core.outcome import Outcome, OutcomeKind
 from hermesd.core.records import Claim, ClaimAnswer, ClaimVerdict, Report, Verdict
 from hermesd.core.states import State
@@ -177,6 +178,34 @@ async def test_answers_to_other_claims_are_not_believed(link, service, claim, wr
     service.confused = wrong
     with pytest.raises(Unavailable, match=r"answers to 2 claims|another job"):
         await link.claim(claims_of(claim, 2))
+
+
+NOTES = NoteBatch(
+    incarnation="i1",
+    notes=(
+        JobNotes(
+            token=Token("job-1", 5),
+            progress=Progress(fraction=0.5, note="größer", at=12.5),
+            lines=(LogLine(line="a\tline", level="debug", at=1.25), LogLine(line="", at=2.0)),
+            dropped=7,
+            repeated=True,
+        ),
+        JobNotes(token=Token("job-2", 4)),
+    ),
+)
+
+
+async def test_notes_arrive_whole_and_each_is_answered(link, service):
+    """In order; a job without a progress has none there either."""
+    assert list(await link.note(NOTES)) == [True, False]
+    assert service.asked == [NOTES]
+
+
+async def test_too_few_answers_to_notes_are_not_believed(link, service):
+    """They may have been taken, or not."""
+    service.taken = lambda answers: answers[1:]
+    with pytest.raises(Unavailable, match="1 answers to notes of 2 jobs"):
+        await link.note(NOTES)
 
 
 async def test_deregister_is_the_last_word(link, service):

@@ -92,18 +92,24 @@ class RabbitNode:
         environment = self._environment()
         del environment["RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS"]
         command = self._as_user([str(self._launcher.with_name("rabbitmqctl")), *arguments])
-        done = subprocess.run(
+        with subprocess.Popen(
             command,
             cwd=self._folder,
             env=environment,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
-            timeout=BOOT_SECONDS,
-            check=False,
-        )
-        if done.returncode:
-            raise RuntimeError(f"rabbitmqctl {arguments[0]}: {done.stdout}{done.stderr}")
-        return done.stdout
+            start_new_session=True,
+        ) as process:
+            try:
+                told, _ = process.communicate(timeout=BOOT_SECONDS)
+            except subprocess.TimeoutExpired:
+                # Its own children keep the pipe open, and would be waited for without an end.
+                os.killpg(process.pid, signal.SIGKILL)
+                raise
+        if process.returncode:
+            raise RuntimeError(f"rabbitmqctl {arguments[0]}: {told}")
+        return told
 
     def remove(self) -> None:
         """Kill it and delete its files."""

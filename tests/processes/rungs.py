@@ -14,6 +14,7 @@ from processes.deployment import Deployment
 
 SERVING = "hermesd_queue_rung_serving"
 WINDOW_SECONDS = 2.0
+FLUCTUATION = 0.4  # what a busy machine makes of a rate; without its broker an api keeps a third
 
 
 async def ready(deployment: Deployment) -> dict[str, Any]:
@@ -82,11 +83,11 @@ async def rate(deployment: Deployment) -> float:
 
 
 async def fast_again(deployment: Deployment, before: float, within: float = 5.0) -> None:
-    """Return when 9 of 10 of the rate of before are reached in a window that begins `within`."""
+    """Return when the rate is as before, but for FLUCTUATION, in a window that begins `within`."""
     until_time, seen = trio.current_time() + within, []
     while trio.current_time() < until_time:
         seen.append(await rate(deployment))
-        if seen[-1] >= before * 0.9:
+        if seen[-1] >= before * (1 - FLUCTUATION):
             return
     raise AssertionError(f"{before:.0f} starts/s before the fault, now {seen}")
 

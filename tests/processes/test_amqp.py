@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import trio
 
 from processes.broker import BANDS, Broker
@@ -30,6 +32,27 @@ async def test_jobs_wait_in_rabbitmq_until_a_worker_starts(
     assert await ladder.client.metric(CLAIMS, verdict="granted") == 300
     assert len(ladder.history.starts()) == 300
     assert (await ladder.client.job(ids[0]))["result"] == "noted"
+
+
+async def test_a_worker_without_a_broker_gets_what_waits_there(
+    ladder: Deployment, broker: Broker
+) -> None:
+    """It says that it does not pull: jobs are taken back, pushed to it, and no longer published."""
+    await ladder.api()
+    await serves(ladder, "amqp")
+    ids = await ladder.client.submit_many("note", {}, 100)
+    await owned(ladder, ids)
+    await ladder.worker("w1", **ONE_SLOT, HERMES_QUEUE__KIND="embedded")
+    ids += await ladder.client.submit_many("note", {}, 100)
+    await came_through(ladder, ids)
+    assert len(ladder.history.starts()) == 200
+    assert await ladder.client.metric(CLAIMS, verdict="granted") == 0
+    await until(partial(nothing_left, broker), "the messages to be cleared")
+
+
+async def nothing_left(broker: Broker) -> bool:
+    """Whether no message is in the broker."""
+    return not sum((await broker.messages()).values())
 
 
 async def test_the_most_urgent_band_goes_first(ladder: Deployment, broker: Broker) -> None:

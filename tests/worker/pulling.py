@@ -49,6 +49,7 @@ from hermesd.queues.messages import MessageCodec
 from hermesd.queues.topology import topology_of
 from hermesd.testing.links import DirectLink
 from hermesd.testing.memory import MemoryStore
+from hermesd.testing.names import KnownNames
 from hermesd.worker.role import Stop, run_worker
 from hermesd.worker.slots import SlotTable
 from hermesd.worker.state import WorkerState
@@ -70,7 +71,10 @@ class SteppedClock(TrioClock):
 
 
 class Desk:
-    """ControlService over a store. While `refusing`, claims and reports raise that error."""
+    """ControlService over a store.
+
+    While `refusing`, claims and reports raise that error; while `unable`, everything does.
+    """
 
     def __init__(self, store: MemoryStore, store_id: str) -> None:
         self.store = store
@@ -78,10 +82,13 @@ class Desk:
         self.claims: list[Sequence[Claim]] = []
         self.heartbeats: list[Heartbeat] = []
         self.refusing: HermesError | None = None
+        self.unable: HermesError | None = None
         self.before_claim: Callable[[], Awaitable[None]] | None = None
 
     async def register(self, registration: Registration) -> RegistrationAnswer:
         """See ControlService."""
+        if self.unable is not None:
+            raise self.unable
         living = await self.store.fleet.register(
             Incarnation(
                 incarnation=registration.incarnation,
@@ -253,6 +260,12 @@ class HangingLine:
             await trio.sleep_forever()
         return await self._line.get(queue)
 
+    async def take(self, queue: str, most: int) -> Sequence[Delivery]:
+        """See ports.Broker."""
+        if self.hanging:
+            await trio.sleep_forever()
+        return await self._line.take(queue, most)
+
 
 class Worker:
     """A worker whose line to the broker is its own."""
@@ -333,7 +346,14 @@ async def _run(
     listeners: Any,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    await run_worker(worker.state, listeners, world.link.open, worker.stop, task_status=task_status)
+    await run_worker(
+        worker.state,
+        listeners,
+        world.link.open,
+        KnownNames(),
+        worker.stop,
+        task_status=task_status,
+    )
     worker.ended.set()
 
 

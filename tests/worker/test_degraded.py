@@ -10,7 +10,7 @@ import trio
 from brokers.rabbitmq import RabbitNode
 from pulling import Worker, World, open_worker, until
 
-from hermesd.core.errors import StoreUnavailable
+from hermesd.core.errors import Busy, HermesError, StoreUnavailable
 from hermesd.core.outcome import OutcomeKind
 from hermesd.core.records import Claim, Verdict
 from hermesd.core.states import State
@@ -71,6 +71,40 @@ async def test_without_any_api_jobs_run_and_their_outcomes_wait(
     assert [await world.record(each) for each in outcomes] == [Verdict.DROPPED] * 10
     await world.succeeded(jobs)
     assert set(doings.attempts) == {1}
+
+
+@pytest.mark.parametrize("error", [StoreUnavailable("no disk"), Busy("too many calls")])
+async def test_an_api_that_can_do_nothing_is_not_away(
+    world: World, rabbitmq: RabbitNode, doings: Doings, error: HermesError
+) -> None:
+    """Whatever it says is an answer, to whatever it is asked."""
+    world.desk.unable = error
+    await world.submit()
+    async with open_worker(world, rabbitmq.url(), doings.handlers) as worker:
+        await until(lambda: "register" in world.link.calls, "the worker to look for an api")
+        worker.clock.stepped += worker.state.config.liveness.ttl_seconds - 1.0
+        calls = len(world.link.calls)
+        await until(lambda: len(world.link.calls) > calls + 1, "it to ask again, in vain")
+        worker.clock.stepped += 2.0
+        assert not worker.state.degraded
+        assert not doings.begun
+    await world.all_waiting(1)
+
+
+async def test_a_worker_that_did_not_run_does_not_take_that_for_silence(
+    world: World, rabbitmq: RabbitNode, doings: Doings
+) -> None:
+    """Neither right when it goes on, nor once it has seen how late it is."""
+    world.link.cut = True
+    async with open_worker(world, rabbitmq.url(), doings.handlers) as worker:
+        state, ttl = worker.state, worker.state.config.liveness.ttl_seconds
+        worker.clock.stepped += ttl
+        assert not state.degraded
+        state.lagged(ttl)
+        assert not state.degraded
+        worker.clock.stepped += ttl
+        state.lagged(0.0)
+        assert state.degraded
 
 
 async def test_what_began_without_an_api_ends_without_one(

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import structlog
 import trio
 from brokers.rabbitmq import RabbitNode
 from pulling import World, open_worker, until
@@ -17,6 +18,7 @@ from hermesd.core.fleet import Heartbeat
 from hermesd.core.job import Job
 from hermesd.core.states import State
 from hermesd.handlers.contract import Handler, job
+from hermesd.queues.topology import topology_of
 
 
 class Doings:
@@ -247,6 +249,41 @@ async def test_a_drain_gives_back_what_it_holds(
         await world.all_waiting(3)
         await worker.ended.wait()
     assert not doings.begun
+
+
+async def test_a_worker_that_is_there_before_its_queues_pulls_once_they_are(
+    world: World, rabbitmq: RabbitNode, doings: Doings
+) -> None:
+    """It asks again and again, and says so once for each."""
+    early = World(world.line, world.store, world.store_id)
+    with structlog.testing.capture_logs() as logs:
+        async with open_worker(early, rabbitmq.url(), doings.handlers):
+
+            def found_absent() -> list[str]:
+                return [str(each["why"]) for each in logs if each["event"] == "cannot pull"]
+
+            await until(lambda: len(found_absent()) == len(Band), "it to miss them all")
+            assert all("no queue" in each for each in found_absent())
+            await world.line.declare(topology_of(early.names, early.config.queues))
+            jobs = await early.submit(jobs=30)
+            await early.succeeded(jobs)
+            await early.all_waiting(0)
+
+
+async def test_many_small_jobs_of_all_bands_are_pulled_many_at_a_time(
+    world: World, rabbitmq: RabbitNode, doings: Doings
+) -> None:
+    """And claimed so; none is left in hand or unacknowledged."""
+    jobs = [
+        job for priority in (10, 8, 5, 1) for job in await world.submit(jobs=300, priority=priority)
+    ]
+    slots = {"async": 256}
+    async with open_worker(world, rabbitmq.url(), doings.handlers, slots=slots) as worker:
+        await world.succeeded(jobs)
+        await until(lambda: not worker.state.leases.held(), "the verdicts")
+        assert len(doings.begun) == len(jobs)
+        assert len(world.desk.claims) < len(jobs) / 10
+    assert await world.waiting() == 0
 
 
 async def test_pulling_goes_on_after_the_broker_was_away(
