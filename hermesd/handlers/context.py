@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from hermesd.core.job import DEFAULT_PRIORITY, DEFAULT_QUEUE
+from hermesd.core.job import DEFAULT_PRIORITY, DEFAULT_QUEUE, Token
+from hermesd.core.notes import MAX_NOTE_BYTES, bounded, fraction_of
+from hermesd.handlers.notes import JobLog, Nobody, Said, TakesNotes
 
 if TYPE_CHECKING:
     from hermesd.core.job import Job
+
+_NOBODY: Final = Nobody()
+_SAID: Final = Said()
 
 
 def _never() -> bool:
@@ -22,8 +27,9 @@ class JobContext(msgspec.Struct, frozen=True, kw_only=True):
 
     `type` is the job's own type, also in a catch-all handler. `attempt` counts from 1.
     `timeout_seconds` is what the whole attempt may take. `settings` is the plugin's table of the
-    configuration, [plugins.settings.NAME]; it may hold secrets. `is_cancelled` and `logger`
-    are handed in by who runs the handler; handlers use `cancel_requested()` and `log`.
+    configuration, [plugins.settings.NAME]; it may hold secrets. `is_cancelled`, `logger` and
+    `notes` are handed in by who runs the handler; handlers use `cancel_requested()`, `log` and
+    `progress()`.
     """
 
     job_id: str
@@ -39,6 +45,7 @@ class JobContext(msgspec.Struct, frozen=True, kw_only=True):
     settings: Mapping[str, Any] = {}
     is_cancelled: Callable[[], bool] = _never
     logger: Any = None
+    notes: TakesNotes = _NOBODY
 
     @classmethod
     def for_job(
@@ -48,6 +55,7 @@ class JobContext(msgspec.Struct, frozen=True, kw_only=True):
         settings: Mapping[str, Any] | None = None,
         is_cancelled: Callable[[], bool] = _never,
         logger: Any = None,
+        notes: TakesNotes = _NOBODY,
     ) -> JobContext:
         """The context of the attempt that `job`, as it was assigned, is in."""
         return cls(
@@ -64,7 +72,20 @@ class JobContext(msgspec.Struct, frozen=True, kw_only=True):
             settings=settings or {},
             is_cancelled=is_cancelled,
             logger=logger,
+            notes=notes,
         )
+
+    def progress(self, fraction: float, note: str = "") -> Said:
+        """Tell how far the attempt is, from 0 to 1, and in what (at most 256 bytes are kept).
+
+        In an async handler `await` it, in a thread or process just call it; it never waits for the
+        network. However often it is called, clients see at most two updates a second, and the
+        last one. Raises InvalidValue, a ValueError, for what is no number from 0 to 1.
+        """
+        self.notes.progress(
+            Token(self.job_id, self.lease), fraction_of(fraction), bounded(note, MAX_NOTE_BYTES)
+        )
+        return _SAID
 
     def cancel_requested(self) -> bool:
         """Whether the attempt should end: a cancel was asked for, or its time is up.
@@ -78,8 +99,15 @@ class JobContext(msgspec.Struct, frozen=True, kw_only=True):
         return f"JobContext({self.type} {self.job_id}, attempt {self.attempt})"
 
     @property
-    def log(self) -> Any:
-        """A structlog logger, bound to job_id, type and attempt."""
+    def log(self) -> JobLog:
+        """`log("text", level="info")` adds a line to the job's log, of which 1,000 a run are kept.
+
+        `log.info("event", key=value)` and the like write to the worker's log by structlog, bound
+        to job_id, type and attempt.
+        """
+        return JobLog(self.notes, Token(self.job_id, self.lease), self._bound_logger)
+
+    def _bound_logger(self) -> Any:
         import structlog  # only here: a child process need not pay for it
 
         logger = structlog.get_logger() if self.logger is None else self.logger

@@ -51,6 +51,7 @@ def registration_to_proto(registration: Registration) -> pb.RegisterRequest:
         queues=registration.queues,
         held=tokens_to_proto(registration.held),
         labels=registration.labels,
+        pulls=registration.pulls,
     )
 
 
@@ -71,6 +72,7 @@ def registration_from_proto(message: pb.RegisterRequest) -> Registration:
         queues=_names(message.queues, "queues"),
         held=tokens_from_proto(message.held, "held"),
         labels=_labels(message.labels),
+        pulls=message.pulls if message.HasField("pulls") else None,
     )
 
 
@@ -83,6 +85,7 @@ def registration_answer_to_proto(answer: RegistrationAnswer) -> pb.RegisterRespo
         invalid=tokens_to_proto(answer.invalid),
         fenced=answer.fenced,
         heartbeat_seconds=answer.heartbeat_seconds,
+        takes_notes=answer.takes_notes,
     )
 
 
@@ -98,6 +101,7 @@ def registration_answer_from_proto(message: pb.RegisterResponse) -> Registration
         invalid=tokens_from_proto(message.invalid, "invalid"),
         fenced=message.fenced,
         heartbeat_seconds=interval,
+        takes_notes=message.takes_notes,
     )
 
 

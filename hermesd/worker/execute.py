@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import trio
@@ -15,7 +16,9 @@ from hermesd.handlers.context import JobContext
 from hermesd.handlers.contract import Handler
 from hermesd.handlers.endings import UnstorableResult
 from hermesd.handlers.verdict import Verdict, verdict_of
+from hermesd.worker.child.frames import Noted
 from hermesd.worker.leases import Running, Why
+from hermesd.worker.notes import NoteSender
 from hermesd.worker.processes import ProcessPool, ProcessTask
 from hermesd.worker.state import WorkerState
 
@@ -23,9 +26,10 @@ from hermesd.worker.state import WorkerState
 class Executor:
     """The pipeline of one attempt. It never raises, whatever the handler does."""
 
-    def __init__(self, state: WorkerState, pool: ProcessPool):
+    def __init__(self, state: WorkerState, pool: ProcessPool, notes: NoteSender):
         self._state = state
         self._pool = pool
+        self._notes = notes
         # A thread may ask the clock itself, but not trio.current_time().
         self._now = trio.lowlevel.current_clock().current_time
         # A filtered line costs as much as the rest of the bookkeeping when its fields are made.
@@ -51,7 +55,12 @@ class Executor:
             state.leases.end(run, None)
             raise
         state.slots.give_back(run.kind)
+        told = run.token in self._notes.book
+        if told and run.why is not Why.REVOKED:
+            await self._notes.last_words(run.token)
         state.leases.end(run, None if run.why is Why.REVOKED else outcome)
+        if told:
+            self._notes.book.forget(run.token)
         state.outcomes.set()
         seconds = self._now() - began
         state.metrics.ended(run.job.type, outcome.kind, seconds)
@@ -97,12 +106,21 @@ class Executor:
         task = ProcessTask.for_job(handler, run.job, self._state.catalogue.settings_for(handler))
         reply = None
         with run.scope:
-            reply = await self._pool.run(task)
+            reply = await self._pool.run(task, partial(self._noted, run))
         if reply is None:
             return self._ended(run)
         return self._outcome(
             run, reply.kind, error=reply.error, result=reply.result, delay=reply.delay_seconds
         )
+
+    def _noted(self, run: Running, noted: Noted) -> None:
+        """A handler in a child process has told something."""
+        book = self._notes.book
+        if noted.progress is not None:
+            book.progress(run.token, *noted.progress)
+        for level, line in noted.lines:
+            book.line(run.token, level, line)
+        book.dropped(run.token, noted.dropped)
 
     def _arguments(self, run: Running, handler: Handler) -> tuple[Any, ...]:
         """The decoded payload, and the context where the handler takes one."""
@@ -114,6 +132,7 @@ class Executor:
             settings=self._state.catalogue.settings_for(handler),
             is_cancelled=lambda: run.should_end(self._now()),
             logger=self._state.log,
+            notes=self._notes.book,
         )
         return payload, context
 

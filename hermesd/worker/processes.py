@@ -9,6 +9,7 @@ number of jobs or past a size. The `-P -m hermesd.worker.child` program is the o
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Final
 
@@ -19,13 +20,17 @@ import trio
 from hermesd.core.job import ErrorInfo
 from hermesd.core.outcome import OutcomeKind
 from hermesd.worker.child.family import resident_bytes
-from hermesd.worker.child.frames import ProcessReply, ProcessTask
+from hermesd.worker.child.frames import Noted, ProcessReply, ProcessTask
 from hermesd.worker.child.life import Child, ChildLost, ReplyTooLarge, describe_exit
 
 __all__ = ["PoolLimits", "ProcessPool", "ProcessReply", "ProcessTask"]
 
 START_ATTEMPTS: Final = 3
 DYING_SECONDS: Final = 0.5  # from the end of a channel to the end of its process
+
+
+def _not_heard(noted: Noted) -> None:
+    pass
 
 
 class PoolLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,8 +69,12 @@ class ProcessPool:
         """The children that have not been reaped, at work or warm."""
         return frozenset(child.pid for child in self._children)
 
-    async def run(self, task: ProcessTask) -> ProcessReply:
+    async def run(
+        self, task: ProcessTask, noted: Callable[[Noted], None] = _not_heard
+    ) -> ProcessReply:
         """Runs one attempt in a child and gives its reply; waits for a child to be free.
+
+        `noted` is called with what its handler tells of itself, as it comes.
 
         A child that dies of its job makes the reply CRASHED, with the exit status or signal and the
         end of what it printed. Cancelled, it kills the child with all that it has started, waits
@@ -78,7 +87,7 @@ class ProcessPool:
                     child = self._take()
                 except OSError as error:
                     return _not_started(f"no child process can be started: {error}")
-                reply = await self._run_in(child, task)
+                reply = await self._run_in(child, task, noted)
                 if reply is not None:
                     return reply
         return _not_started(
@@ -86,10 +95,12 @@ class ProcessPool:
             f"the last: {describe_exit(child.returncode)}\n{child.tail()}"
         )
 
-    async def _run_in(self, child: Child, task: ProcessTask) -> ProcessReply | None:
+    async def _run_in(
+        self, child: Child, task: ProcessTask, noted: Callable[[Noted], None]
+    ) -> ProcessReply | None:
         """The reply, or None where the child died before it had touched the job."""
         try:
-            reply = await child.perform(task)
+            reply = await child.perform(task, noted)
         except ChildLost as lost:
             return await self._bury(child, task, began=lost.began)
         except ReplyTooLarge as error:

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 import jsonschema_rs
 import msgspec
 import pytest
+import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hermesd.core.backoff import Backoff
 from hermesd.core.errors import InvalidPayload, InvalidValue, PluginError
-from hermesd.core.job import Job, Kind
+from hermesd.core.job import Job, Kind, Token
 from hermesd.handlers import Handler, JobContext, UnstorableResult, job
 
 if TYPE_CHECKING:
@@ -292,6 +293,55 @@ def test_the_contexts_log_is_bound_to_the_attempt() -> None:
     assert capture.entries == [
         {"event": "hello", "log_level": "info", "job_id": "j", "type": "t", "attempt": 3, "more": 1}
     ]
+
+
+class Listener:
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[Any, ...]] = []
+
+    def progress(self, token: Token, fraction: float, note: str) -> None:
+        self.heard.append((token, fraction, note))
+
+    def line(self, token: Token, level: str, line: str) -> None:
+        self.heard.append((token, level, line))
+
+
+def test_a_handler_tells_its_progress_and_logs_lines() -> None:
+    """Under the token of its attempt, bounded; a last line end is left out."""
+    listener = Listener()
+    ctx = JobContext(job_id="j", type="t", lease=7, notes=listener)
+    token = Token("j", 7)
+    ctx.progress(0.5, "half")
+    ctx.progress(1)
+    ctx.progress(0.1, "n" * 1000)
+    ctx.log("hello\n")
+    ctx.log("oh\0", level="error")
+    ctx.log("x" * 10_000)
+    *told, cut_note, plain, odd, cut_line = listener.heard
+    assert told == [(token, 0.5, "half"), (token, 1.0, "")]
+    assert (len(cut_note[2].encode()), len(cut_line[2].encode())) == (256, 4096)
+    assert (plain, odd) == ((token, "info", "hello"), (token, "error", "oh�"))
+
+
+@pytest.mark.parametrize("fraction", [-0.1, 1.1, float("nan"), 40, "most"])
+def test_a_progress_that_is_none_is_refused(fraction: Any) -> None:
+    """Where it is told, so that its author sees it; nobody hears of it."""
+    listener = Listener()
+    with pytest.raises(ValueError, match="from 0 to 1"):
+        JobContext(job_id="j", type="t", notes=listener).progress(fraction)
+    with pytest.raises(ValueError, match="none of debug"):
+        JobContext(job_id="j", type="t", notes=listener).log("text", level="loud")
+    assert listener.heard == []
+
+
+async def test_an_async_handler_may_await_its_progress() -> None:
+    """Outside of the daemon too; then nobody listens."""
+    ctx = JobContext(job_id="j", type="t")
+    with trio.testing.assert_checkpoints():
+        await ctx.progress(0.5)
+    ctx.log("nobody hears")
 
 
 def test_a_context_as_text_withholds_the_settings() -> None:

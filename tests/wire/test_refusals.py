@@ -7,7 +7,7 @@ import math
 import pytest
 
 from hermesd.core.errors import InvalidValue
-from hermesd.wire import claims, fleet, outcomes
+from hermesd.wire import claims, fleet, notes, outcomes
 from hermesd.wire.gen.hermes.v1 import control_pb2 as pb
 
 TOKEN = pb.Token(job_id="j", lease=1)
@@ -116,6 +116,35 @@ def test_a_bad_report(message, field):
     """An outcome must say of which job and how it ended."""
     with pytest.raises(InvalidValue) as caught:
         outcomes.report_from_proto(message)
+    assert caught.value.extra["field"] == field
+
+
+def noted(**changes):
+    return pb.NoteRequest(incarnation="i", notes=[pb.JobNotes(**{"token": TOKEN, **changes})])
+
+
+@pytest.mark.parametrize(
+    ("message", "field"),
+    [
+        (pb.NoteRequest(notes=[pb.JobNotes(token=TOKEN)]), "incarnation"),
+        (pb.NoteRequest(incarnation="i", notes=[pb.JobNotes(token=TOKEN)] * 1001), "notes"),
+        (noted(token=pb.Token(lease=1)), "notes[0].token.job_id"),
+        (noted(progress=pb.Progress(fraction=1.01)), "notes[0].progress.fraction"),
+        (noted(progress=pb.Progress(fraction=math.nan)), "notes[0].progress.fraction"),
+        (noted(progress=pb.Progress(at=-1)), "notes[0].progress.at"),
+        (noted(progress=pb.Progress(note="ü" * 129)), "notes[0].progress.note"),
+        (noted(progress=pb.Progress(note="a\0")), "notes[0].progress.note"),
+        (noted(lines=[pb.LogLine(level="loud")]), "notes[0].lines[0].level"),
+        (noted(lines=[pb.LogLine(level="info", line="ü" * 2049)]), "notes[0].lines[0].line"),
+        (noted(lines=[pb.LogLine(level="info", line="\0")]), "notes[0].lines[0].line"),
+        (noted(lines=[pb.LogLine(level="info", at=math.inf)]), "notes[0].lines[0].at"),
+        (noted(lines=[pb.LogLine(level="info")] * 1001), "notes[0].lines"),
+    ],
+)
+def test_bad_notes(message, field):
+    """Which job's and which line is told."""
+    with pytest.raises(InvalidValue) as caught:
+        notes.notes_from_proto(message)
     assert caught.value.extra["field"] == field
 
 

@@ -22,9 +22,10 @@ from hermesd.core.fleet import (
 )
 from hermesd.core.job import ErrorInfo, Kind, Token
 from hermesd.core.jobtype import JobType, TypeDefaults
+from hermesd.core.notes import LEVELS, JobNotes, LogLine, NoteBatch, Progress
 from hermesd.core.outcome import Outcome, OutcomeKind
 from hermesd.core.records import Claim, ClaimAnswer, ClaimVerdict, Report, ReportAnswer, Verdict
-from hermesd.wire import claims, fleet, outcomes
+from hermesd.wire import claims, fleet, notes, outcomes
 
 ids = st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=1, max_size=40).filter(
     str.isprintable
@@ -86,6 +87,7 @@ registrations = st.builds(
     queues=st.lists(ids, max_size=3).map(tuple),
     held=held,
     labels=st.dictionaries(ids, ids, max_size=3),
+    pulls=st.none() | st.booleans(),
 )
 heartbeats = st.builds(
     Heartbeat,
@@ -125,6 +127,28 @@ items = st.builds(
 )
 
 
+logged = st.builds(
+    LogLine,
+    line=texts.filter(lambda text: "\0" not in text),
+    level=st.sampled_from(LEVELS),
+    at=amounts,
+)
+job_notes = st.builds(
+    JobNotes,
+    token=tokens,
+    progress=st.none()
+    | st.builds(
+        Progress,
+        fraction=st.floats(0, 1),
+        note=texts.filter(lambda text: "\0" not in text and len(text.encode()) <= 256),
+        at=amounts,
+    ),
+    lines=st.lists(logged, max_size=3).map(tuple),
+    dropped=counts,
+    repeated=st.booleans(),
+)
+
+
 def resent(message):
     """The message after a journey over the wire."""
     return type(message).FromString(message.SerializeToString())
@@ -137,8 +161,8 @@ def test_a_registration(value):
     assert fleet.registration_from_proto(message) == value
 
 
-@given(ids, ids, ids, held, st.booleans(), st.floats(0.001, 3600))
-def test_a_registration_answer(name, boot, store, invalid, fenced, interval):
+@given(ids, ids, ids, held, st.booleans(), st.floats(0.001, 3600), st.booleans())
+def test_a_registration_answer(name, boot, store, invalid, fenced, interval, takes_notes):
     """Whole."""
     value = RegistrationAnswer(
         api_name=name,
@@ -147,6 +171,7 @@ def test_a_registration_answer(name, boot, store, invalid, fenced, interval):
         invalid=invalid,
         fenced=fenced,
         heartbeat_seconds=interval,
+        takes_notes=takes_notes,
     )
     message = resent(fleet.registration_answer_to_proto(value))
     assert fleet.registration_answer_from_proto(message) == value
@@ -242,3 +267,16 @@ def test_a_worker_of_the_fleet_as_a_client_sees_it(worker_id, seen, load, total,
     assert {kind: getattr(worker.slots, kind) for kind in total} == total
     assert (list(worker.types), list(worker.queues)) == (["a.b"], ["default"])
     assert dict(worker.labels) == {"zone": "a"}
+
+
+@given(ids, st.lists(job_notes, max_size=3).map(tuple))
+def test_notes(incarnation, jobs):
+    """Whole."""
+    batch = NoteBatch(incarnation=incarnation, notes=jobs)
+    assert notes.notes_from_proto(resent(notes.notes_to_proto(batch))) == batch
+
+
+@given(st.lists(st.booleans(), max_size=5).map(tuple))
+def test_answers_to_notes(taken):
+    """In order."""
+    assert notes.note_answers_from_proto(resent(notes.note_answers_to_proto(taken))) == taken

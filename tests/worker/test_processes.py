@@ -22,6 +22,7 @@ from structlog.testing import LogCapture
 from hermesd.core.job import Job
 from hermesd.core.outcome import OutcomeKind
 from hermesd.handlers import job
+from hermesd.worker.child.frames import Noted
 from hermesd.worker.processes import PoolLimits, ProcessPool, ProcessReply, ProcessTask
 
 FIXTURES = Path(__file__).parent / "processes_fixtures"
@@ -124,6 +125,56 @@ async def test_a_task_made_for_a_job_carries_its_context() -> None:
     assert seen["settings"] == {"host": "localhost"}
     assert (seen["type"], seen["attempt"], seen["labels"]) == ("about", 2, {"k": "v"})
     assert seen["cancelled"] is False
+
+
+async def noted(pool: ProcessPool, asked: ProcessTask) -> tuple[list[str], list[Any], int]:
+    """The lines, the progress and the number of lines left out that a handler tells."""
+    heard: list[Noted] = []
+    assert (await pool.run(asked, heard.append)).kind is OutcomeKind.SUCCEEDED
+    lines = [line for one in heard for _, line in one.lines]
+    told = [one.progress for one in heard if one.progress is not None]
+    return lines, told, sum(one.dropped for one in heard)
+
+
+async def test_a_child_tells_what_its_handler_says() -> None:
+    """Each line; of the progress the first word, the last, and few in between."""
+    async with open_pool() as pool:
+        lines, told, dropped = await noted(pool, task("tell", 500))
+        assert lines == [f"line {number}" for number in range(500)]
+        assert (told[0], told[-1]) == ((0.0, "step 0"), (499 / 500, "step 499"))
+        assert len(told) < 100
+        assert dropped == 0
+
+
+async def test_a_child_counts_the_lines_that_are_too_many() -> None:
+    """It sends no more than a run may keep."""
+    async with open_pool() as pool:
+        lines, _, dropped = await noted(pool, task("tell", 5000))
+        assert (len(lines), dropped) == (1000, 4000)
+
+
+async def test_a_progress_is_told_while_the_handler_is_busy() -> None:
+    """The last word of a burst comes when its pause is over, not when the job ends."""
+    async with open_pool() as pool:
+        last_word = trio.Event()
+
+        def hear(one: Noted) -> None:
+            if one.progress == (1 / 2, "step 1"):
+                last_word.set()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(pool.run, task("tell", 2, attempt=2), hear)
+            await last_word.wait()
+            assert pool.child_pids
+            nursery.cancel_scope.cancel()
+
+
+async def test_only_the_child_itself_tells_of_its_job() -> None:
+    """Neither a fork of its handler nor the context of an earlier job."""
+    async with open_pool() as pool:
+        assert await noted(pool, task("tell.fork")) == (["the child"], [], 0)
+        for _ in range(2):
+            assert await noted(pool, task("tell.late")) == (["in time"], [], 0)
 
 
 async def test_an_async_handler_runs_under_trio_in_the_child() -> None:

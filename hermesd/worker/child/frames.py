@@ -2,7 +2,7 @@
 
 The worker sends one Boot and then Work after Work; the child answers each with Began and Ended
 under the same number. Between the two the job is the child's: a child that dies before Began has
-not touched it.
+not touched it. What the handler tells of itself comes in between as Noted.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from hermesd.core.job import ErrorInfo, Job
 from hermesd.core.outcome import OutcomeKind
 from hermesd.handlers.context import JobContext
 from hermesd.handlers.contract import Handler
+from hermesd.handlers.notes import TakesNotes
 
 HEADER: Final = struct.Struct(">I")
 REPLY_OVERHEAD_BYTES: Final = 64 * 1024  # an Ended without its result: error texts are bounded
@@ -62,7 +63,7 @@ class ProcessTask(msgspec.Struct, frozen=True, kw_only=True):
             settings=dict(settings or {}),
         )
 
-    def context(self) -> JobContext:
+    def context(self, notes: TakesNotes) -> JobContext:
         """What the handler is given; a process is killed, so nobody asks it to cancel."""
         return JobContext(
             job_id=self.job_id,
@@ -76,6 +77,7 @@ class ProcessTask(msgspec.Struct, frozen=True, kw_only=True):
             labels=self.labels,
             timeout_seconds=self.timeout_seconds,
             settings=self.settings,
+            notes=notes,
         )
 
 
@@ -111,6 +113,15 @@ class Began(msgspec.Struct, frozen=True, kw_only=True, tag="began"):
     """The child has read the work and goes at it."""
 
     number: int
+
+
+class Noted(msgspec.Struct, frozen=True, kw_only=True, tag="noted", omit_defaults=True):
+    """The handler tells of itself: (fraction, note), lines as (level, line), lines left out."""
+
+    number: int
+    progress: tuple[float, str] | None = None
+    lines: list[tuple[str, str]] = []
+    dropped: int = 0
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True, tag="ended"):

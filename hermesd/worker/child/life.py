@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -20,6 +21,7 @@ from hermesd.worker.child.frames import (
     Began,
     Boot,
     Ended,
+    Noted,
     ProcessReply,
     ProcessTask,
     Work,
@@ -60,7 +62,7 @@ class Child:
         self.jobs = 0
         self.gone = trio.Event()
         self._max_frame_bytes = max_result_bytes + REPLY_OVERHEAD_BYTES
-        self._decode = msgspec.msgpack.Decoder(Began | Ended).decode
+        self._decode = msgspec.msgpack.Decoder(Began | Ended | Noted).decode
         ours, theirs = socket.socketpair()
         output, printed = os.pipe()
         try:
@@ -94,10 +96,11 @@ class Child:
         """The end of what it printed during its last job."""
         return self._output.tail()
 
-    async def perform(self, task: ProcessTask) -> ProcessReply:
-        """Runs one task; raises ChildLost or ReplyTooLarge, after which the child must be ended.
+    async def perform(self, task: ProcessTask, noted: Callable[[Noted], None]) -> ProcessReply:
+        """Runs one task; `noted` is called with all that its handler tells meanwhile.
 
-        So must it be when this is cancelled: the child is then still at it.
+        Raises ChildLost or ReplyTooLarge, after which the child must be ended. So must it be when
+        this is cancelled: the child is then still at it.
         """
         self.jobs += 1
         self._output.begin(task.job_id)
@@ -112,6 +115,8 @@ class Child:
                     raise ChildLost(began=True)
                 if isinstance(message, Ended):
                     return message.reply
+                if isinstance(message, Noted):
+                    noted(message)
                 began = True
         except (trio.BrokenResourceError, trio.EndOfChannel, msgspec.MsgspecError) as error:
             raise ChildLost(began=began) from error

@@ -27,6 +27,7 @@ from hermesd.worker.child.frames import (
     Work,
     frame,
 )
+from hermesd.worker.child.notes import ChildNotes
 from hermesd.worker.child.resolve import Resolver
 
 
@@ -48,7 +49,9 @@ def serve(channel_fd: int) -> None:
     while (body := _receive(channel)) is not None:
         work = decode(body)
         channel.sendall(frame(Began(number=work.number)))
-        reply = _perform(work.task, resolver, boot.max_result_bytes)
+        notes = ChildNotes(channel, work.number)
+        reply = _perform(work.task, resolver, boot.max_result_bytes, notes)
+        notes.close()
         channel.sendall(frame(Ended(number=work.number, reply=reply)))
 
 
@@ -60,11 +63,13 @@ def _adopt(boot: Boot) -> None:
         os.environ["PYTHONPATH"] = boot.python_path
 
 
-def _perform(task: ProcessTask, resolver: Resolver, max_result_bytes: int) -> ProcessReply:
+def _perform(
+    task: ProcessTask, resolver: Resolver, max_result_bytes: int, notes: ChildNotes
+) -> ProcessReply:
     me = os.getpid()
     try:
         handler = resolver.find(task.reference, task.handler_type)
-        result = handler.encode_result(_run(handler, task))
+        result = handler.encode_result(_run(handler, task, notes))
         if len(result) > max_result_bytes:
             raise UnstorableResult(
                 f"the result has {len(result)} bytes, and the limit is {max_result_bytes}"
@@ -81,9 +86,9 @@ def _perform(task: ProcessTask, resolver: Resolver, max_result_bytes: int) -> Pr
     return reply
 
 
-def _run(handler: Handler, task: ProcessTask) -> Any:
+def _run(handler: Handler, task: ProcessTask, notes: ChildNotes) -> Any:
     payload = handler.decode(task.payload)
-    context = task.context()
+    context = task.context(notes)
     if not handler.is_async:
         return handler.invoke(payload, context)
     return _run_async(handler, payload, context)

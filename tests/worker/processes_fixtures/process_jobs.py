@@ -25,6 +25,36 @@ def add(payload: Sum) -> int:
     return payload.a + payload.b
 
 
+@job("tell", kind="process")
+def tell(payload: int, ctx: JobContext) -> None:
+    for number in range(payload):
+        ctx.progress(number / payload, f"step {number}")
+        ctx.log(f"line {number}")
+    if ctx.attempt > 1:
+        time.sleep(1)
+
+
+@job("tell.fork", kind="process")
+def tell_from_a_fork(payload: Any, ctx: JobContext) -> None:
+    ctx.log("the child")
+    pid = os.fork()
+    if not pid:
+        ctx.log("its fork")
+        ctx.progress(0.5)
+        os._exit(0)
+    os.waitpid(pid, 0)
+
+
+@job("tell.late", kind="process")
+def tell_late(payload: Any, ctx: JobContext) -> None:
+    earlier = state.pop("ctx", None)
+    if earlier is not None:
+        earlier.log("too late")
+        earlier.progress(0.9)
+    state["ctx"] = ctx
+    ctx.log("in time")
+
+
 @job("about", kind="process")
 def about(payload: Any, ctx: JobContext) -> dict[str, Any]:
     state["calls"] += 1

@@ -39,6 +39,10 @@ class ControlBase(abc.ABC):
         pass
 
     @abc.abstractmethod
+    async def Note(self, stream: 'grpclib.server.Stream[hermesd.wire.gen.hermes.v1.control_pb2.NoteRequest, hermesd.wire.gen.hermes.v1.control_pb2.NoteResponse]') -> None:
+        pass
+
+    @abc.abstractmethod
     async def Pokes(self, stream: 'grpclib.server.Stream[hermesd.wire.gen.hermes.v1.control_pb2.PokesRequest, hermesd.wire.gen.hermes.v1.control_pb2.Poke]') -> None:
         pass
 
@@ -79,6 +83,12 @@ class ControlBase(abc.ABC):
                 grpclib.const.Cardinality.UNARY_UNARY,
                 hermesd.wire.gen.hermes.v1.control_pb2.ClaimRequest,
                 hermesd.wire.gen.hermes.v1.control_pb2.ClaimResponse,
+            ),
+            '/hermes.v1.Control/Note': grpclib.const.Handler(
+                self.Note,
+                grpclib.const.Cardinality.UNARY_UNARY,
+                hermesd.wire.gen.hermes.v1.control_pb2.NoteRequest,
+                hermesd.wire.gen.hermes.v1.control_pb2.NoteResponse,
             ),
             '/hermes.v1.Control/Pokes': grpclib.const.Handler(
                 self.Pokes,
@@ -127,6 +137,12 @@ class ControlStub:
             '/hermes.v1.Control/Claim',
             hermesd.wire.gen.hermes.v1.control_pb2.ClaimRequest,
             hermesd.wire.gen.hermes.v1.control_pb2.ClaimResponse,
+        )
+        self.Note = grpclib.client.UnaryUnaryMethod(
+            channel,
+            '/hermes.v1.Control/Note',
+            hermesd.wire.gen.hermes.v1.control_pb2.NoteRequest,
+            hermesd.wire.gen.hermes.v1.control_pb2.NoteResponse,
         )
         self.Pokes = grpclib.client.UnaryStreamMethod(
             channel,

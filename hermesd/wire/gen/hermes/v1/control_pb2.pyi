@@ -260,12 +260,15 @@ class RegisterRequest(_message.Message):
     QUEUES_FIELD_NUMBER: _builtins.int
     HELD_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
+    PULLS_FIELD_NUMBER: _builtins.int
     worker_id: _builtins.str
     incarnation: _builtins.str
     address: _builtins.str
     """host:port of the dispatch endpoint, as the api can reach it."""
     machine: _builtins.str
     version: _builtins.str
+    pulls: _builtins.bool
+    """Whether it pulls jobs from the broker; absent, as from workers before it: it may."""
     @_builtins.property
     def slots(self) -> Global___Slots: ...
     @_builtins.property
@@ -291,12 +294,15 @@ class RegisterRequest(_message.Message):
         queues: _abc.Iterable[_builtins.str] | None = ...,
         held: _abc.Iterable[Global___Token] | None = ...,
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        pulls: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["slots", b"slots"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_pulls", b"_pulls", "pulls", b"pulls", "slots", b"slots"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "held", b"held", "incarnation", b"incarnation", "labels", b"labels", "machine", b"machine", "queues", b"queues", "slots", b"slots", "types", b"types", "version", b"version", "worker_id", b"worker_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_pulls", b"_pulls", "address", b"address", "held", b"held", "incarnation", b"incarnation", "labels", b"labels", "machine", b"machine", "pulls", b"pulls", "queues", b"queues", "slots", b"slots", "types", b"types", "version", b"version", "worker_id", b"worker_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__pulls: _TypeAlias = _typing.Literal["pulls"]  # noqa: Y015
+    _WhichOneofArgType__pulls: _TypeAlias = _typing.Literal["_pulls", b"_pulls"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__pulls) -> _WhichOneofReturnType__pulls | None: ...
 
 Global___RegisterRequest: _TypeAlias = RegisterRequest  # noqa: Y015
 
@@ -310,6 +316,7 @@ class RegisterResponse(_message.Message):
     INVALID_FIELD_NUMBER: _builtins.int
     FENCED_FIELD_NUMBER: _builtins.int
     HEARTBEAT_SECONDS_FIELD_NUMBER: _builtins.int
+    TAKES_NOTES_FIELD_NUMBER: _builtins.int
     api_name: _builtins.str
     api_boot: _builtins.str
     """This life of the api; batches of another one must be refused from now on."""
@@ -317,6 +324,8 @@ class RegisterResponse(_message.Message):
     fenced: _builtins.bool
     """This incarnation is fenced: register again under a new one."""
     heartbeat_seconds: _builtins.float
+    takes_notes: _builtins.bool
+    """This api knows the call Note; absent in those before it."""
     @_builtins.property
     def invalid(self) -> _containers.RepeatedCompositeFieldContainer[Global___Token]:
         """Held leases that are valid no longer: cancel those."""
@@ -330,10 +339,11 @@ class RegisterResponse(_message.Message):
         invalid: _abc.Iterable[Global___Token] | None = ...,
         fenced: _builtins.bool = ...,
         heartbeat_seconds: _builtins.float = ...,
+        takes_notes: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["api_boot", b"api_boot", "api_name", b"api_name", "fenced", b"fenced", "heartbeat_seconds", b"heartbeat_seconds", "invalid", b"invalid", "store_id", b"store_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["api_boot", b"api_boot", "api_name", b"api_name", "fenced", b"fenced", "heartbeat_seconds", b"heartbeat_seconds", "invalid", b"invalid", "store_id", b"store_id", "takes_notes", b"takes_notes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -793,6 +803,147 @@ class ClaimResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ClaimResponse: _TypeAlias = ClaimResponse  # noqa: Y015
+
+@_typing.final
+class Progress(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FRACTION_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    AT_FIELD_NUMBER: _builtins.int
+    fraction: _builtins.float
+    """From 0 to 1."""
+    note: _builtins.str
+    """At most 256 bytes."""
+    at: _builtins.float
+    """When it was said, in UTC seconds."""
+    def __init__(
+        self,
+        *,
+        fraction: _builtins.float = ...,
+        note: _builtins.str = ...,
+        at: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "fraction", b"fraction", "note", b"note"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Progress: _TypeAlias = Progress  # noqa: Y015
+
+@_typing.final
+class LogLine(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AT_FIELD_NUMBER: _builtins.int
+    LEVEL_FIELD_NUMBER: _builtins.int
+    LINE_FIELD_NUMBER: _builtins.int
+    at: _builtins.float
+    """UTC seconds, to the microsecond; within a lease they rise from line to line."""
+    level: _builtins.str
+    """debug, info, warning, error or critical."""
+    line: _builtins.str
+    """At most 4096 bytes, without a NUL."""
+    def __init__(
+        self,
+        *,
+        at: _builtins.float = ...,
+        level: _builtins.str = ...,
+        line: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "level", b"level", "line", b"line"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LogLine: _TypeAlias = LogLine  # noqa: Y015
+
+@_typing.final
+class JobNotes(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOKEN_FIELD_NUMBER: _builtins.int
+    PROGRESS_FIELD_NUMBER: _builtins.int
+    LINES_FIELD_NUMBER: _builtins.int
+    DROPPED_FIELD_NUMBER: _builtins.int
+    REPEATED_FIELD_NUMBER: _builtins.int
+    dropped: _builtins.int
+    """So many lines were said that are not sent, since they were too many."""
+    repeated: _builtins.bool
+    """These may have been taken before: a call with them had an unknown fate."""
+    @_builtins.property
+    def token(self) -> Global___Token: ...
+    @_builtins.property
+    def progress(self) -> Global___Progress:
+        """Absent: no news."""
+
+    @_builtins.property
+    def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___LogLine]: ...
+    def __init__(
+        self,
+        *,
+        token: Global___Token | None = ...,
+        progress: Global___Progress | None = ...,
+        lines: _abc.Iterable[Global___LogLine] | None = ...,
+        dropped: _builtins.int = ...,
+        repeated: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["progress", b"progress", "token", b"token"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dropped", b"dropped", "lines", b"lines", "progress", b"progress", "repeated", b"repeated", "token", b"token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___JobNotes: _TypeAlias = JobNotes  # noqa: Y015
+
+@_typing.final
+class NoteRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INCARNATION_FIELD_NUMBER: _builtins.int
+    NOTES_FIELD_NUMBER: _builtins.int
+    incarnation: _builtins.str
+    @_builtins.property
+    def notes(self) -> _containers.RepeatedCompositeFieldContainer[Global___JobNotes]:
+        """At most 1000."""
+
+    def __init__(
+        self,
+        *,
+        incarnation: _builtins.str = ...,
+        notes: _abc.Iterable[Global___JobNotes] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["incarnation", b"incarnation", "notes", b"notes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NoteRequest: _TypeAlias = NoteRequest  # noqa: Y015
+
+@_typing.final
+class NoteResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TAKEN_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def taken(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bool]:
+        """One for each, in the same order: false where they were dropped, since the lease is not valid."""
+
+    def __init__(
+        self,
+        *,
+        taken: _abc.Iterable[_builtins.bool] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["taken", b"taken"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NoteResponse: _TypeAlias = NoteResponse  # noqa: Y015
 
 @_typing.final
 class PokesRequest(_message.Message):
