@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Final, TypeVar
+from datetime import datetime
+from typing import Annotated, Final, TypeVar
 
 import msgspec
 
@@ -12,6 +13,7 @@ from hermesd.api.catalogue import Catalogue
 from hermesd.api.ids import JobIds
 from hermesd.config import Config, JobsSection
 from hermesd.core.backoff import Backoff
+from hermesd.core.due import due_at
 from hermesd.core.errors import (
     HermesError,
     InvalidBatch,
@@ -22,6 +24,7 @@ from hermesd.core.errors import (
 from hermesd.core.job import DEFAULT_PRIORITY, DEFAULT_QUEUE, Job, priority_of
 from hermesd.core.jobtype import JobType, TypeDefaults, check_type_name
 from hermesd.core.records import IdempotencyKey
+from hermesd.core.states import State
 
 MAX_KEY_LENGTH = 256
 MAX_BATCH_ERRORS = 100
@@ -40,7 +43,10 @@ def _empty_payload() -> msgspec.Raw:
 
 
 class JobRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a client asks for; None leaves a value to the type's defaults or the configuration."""
+    """What a client asks for; None leaves a value to the type's defaults or the configuration.
+
+    `delay` (seconds) or `run_at` (RFC 3339 with a time zone) say that the job is to wait.
+    """
 
     type: str
     payload: msgspec.Raw = msgspec.field(default_factory=_empty_payload)
@@ -49,6 +55,8 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     max_attempts: int | None = None
     timeout: float | None = None
     labels: dict[str, str] = {}
+    delay: float | None = None
+    run_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     idempotency_key: str | None = None
 
 
@@ -101,7 +109,7 @@ class Admission:
         return jobs
 
     def job(self, request: JobRequest, now: float) -> Job:
-        """The queued job that a request asks for; raises what is wrong with it."""
+        """The queued or scheduled job that a request asks for; raises what is wrong with it."""
         config = self._config
         terms = self._terms_of(request.type)
         if len(request.payload) > config.api.max_payload_bytes:
@@ -117,7 +125,9 @@ class Admission:
                 f"queue {queue[:80]!r} is not declared; declared are {', '.join(known)}",
                 known=known,
             )
-        asked = request.priority
+        asked, due = request.priority, None
+        if request.delay is not None or request.run_at is not None:
+            due = self._due(request, now)
         return Job(
             id=self._ids.new(now),
             type=request.type,
@@ -131,7 +141,9 @@ class Admission:
             crash_limit=terms.crash_limit,
             created_at=now,
             updated_at=now,
-            enqueued_at=now,
+            enqueued_at=now if due is None else None,
+            state=State.QUEUED if due is None else State.SCHEDULED,
+            run_at=due,
         )
 
     def _terms_of(self, name: str) -> _Terms:
@@ -160,6 +172,10 @@ class Admission:
                 f"timeout must be above 0 and at most {most:g} seconds, got {value:g}"
             )
         return value
+
+    def _due(self, request: JobRequest, now: float) -> float | None:
+        at = None if request.run_at is None else request.run_at.timestamp()
+        return due_at(request.delay, at, now, self._config.jobs.max_delay_seconds)
 
     def _labels(self, labels: dict[str, str]) -> dict[str, str]:
         limits = self._config.jobs

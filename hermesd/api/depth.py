@@ -7,24 +7,39 @@ from collections.abc import Mapping
 
 from hermesd.config import Config
 from hermesd.core.errors import QueueFull
+from hermesd.core.states import State
 from hermesd.core.tally import Tally
 
 RETRY_AFTER_SECONDS = 2.0
 
 
 class Depth:
-    """The waiting jobs of the tally and those that are being committed."""
+    """The waiting and scheduled jobs of the tally and those that are being committed."""
 
     def __init__(self, config: Config, tally: Tally):
         self._config = config
         self._tally = tally
         self._coming: Counter[str] = Counter()
         self._coming_total = 0
+        self._coming_scheduled = 0
 
-    def take(self, jobs: Mapping[str, int]) -> None:
-        """Count jobs by queue that are about to wait; raises QueueFull where they pass a limit."""
-        if not jobs:
-            return
+    def take(self, jobs: Mapping[str, int], scheduled: int = 0) -> None:
+        """Count jobs that are about to wait: by queue those for a worker, `scheduled` for a time.
+
+        Raises QueueFull where they pass a limit.
+        """
+        if scheduled:
+            self._check_scheduled(scheduled)
+        if jobs:
+            self._check_waiting(jobs)
+        self._coming_scheduled += scheduled
+
+    def _check_scheduled(self, scheduled: int) -> None:
+        most = self._config.api.max_scheduled_jobs
+        if self._tally.states[State.SCHEDULED] + self._coming_scheduled + scheduled > most:
+            self._refuse("scheduled jobs", most, scheduled)
+
+    def _check_waiting(self, jobs: Mapping[str, int]) -> None:
         total = sum(jobs.values())
         most = self._config.api.max_waiting_jobs
         if self._tally.waiting_total + self._coming_total + total > most:
@@ -36,8 +51,9 @@ class Depth:
         self._coming.update(jobs)
         self._coming_total += total
 
-    def settle(self, jobs: Mapping[str, int]) -> None:
+    def settle(self, jobs: Mapping[str, int], scheduled: int = 0) -> None:
         """They are in the tally now, or are not going to be."""
+        self._coming_scheduled -= scheduled
         if jobs:
             self._coming.subtract(jobs)
             self._coming_total -= sum(jobs.values())

@@ -19,6 +19,7 @@ from hermesd.api.state import ApiState
 from hermesd.core.errors import OutcomeUnknown, QueueFull
 from hermesd.core.job import Job
 from hermesd.core.records import IdempotencyKey, Submission, Submitted
+from hermesd.core.states import State
 
 __all__ = ["JobRequest", "SubmitAnswer", "Submitter"]
 
@@ -26,11 +27,12 @@ __all__ = ["JobRequest", "SubmitAnswer", "Submitter"]
 class SubmitAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a committed job when the client is answered.
 
-    `direct` means that `worker_id` has accepted it; `queue` that it waits, as `note` says.
+    `direct` means that `worker_id` has accepted it; `queue` that it waits, as `note` says;
+    `scheduled` that it waits for its time.
     """
 
     job: Job
-    routed: Literal["direct", "queue"]
+    routed: Literal["direct", "queue", "scheduled"]
     worker_id: str | None = None
     note: str | None = None
     repeated: bool = False
@@ -43,7 +45,8 @@ _Kin = tuple[str, str, int]
 class _Batch:
     """The jobs of one submit as they are routed; an index means the same job in every member.
 
-    `waiting` counts those without a slot by queue, `notes` says why those of a kin wait.
+    `waiting` counts those without a slot by queue, `notes` says why those of a kin wait;
+    `scheduled` counts those that wait for their time.
     """
 
     def __init__(self) -> None:
@@ -51,6 +54,7 @@ class _Batch:
         self.slots: list[Reservation | None] = []
         self.waiting: Counter[str] = Counter()
         self.notes: dict[_Kin, str] = {}
+        self.scheduled = 0
 
 
 class Submitter:
@@ -96,6 +100,8 @@ class Submitter:
         now = self._state.clock.utc()
         job = self._admission.job(request, now)
         key = self._admission.key(request, principal, now)
+        if job.state is State.SCHEDULED:
+            return await self._submit_scheduled(job, key)
         slot = self._router.place_new(job)
         if slot is None:
             note = self._router.explain(job)
@@ -115,6 +121,13 @@ class Submitter:
         await self._patience.wait(wait)
         return _routed(entry.job, waiter)
 
+    async def _submit_scheduled(self, job: Job, key: IdempotencyKey | None) -> SubmitAnswer:
+        [entry] = await self._store((job,), (key,), (), {}, scheduled=1)
+        if entry.repeated:
+            return _repeated(entry.job)
+        self._ledger.inserted((entry.job,))
+        return SubmitAnswer(job=entry.job, routed="scheduled")
+
     async def _submit_batch(
         self, requests: Sequence[JobRequest], principal: str
     ) -> Sequence[SubmitAnswer]:
@@ -122,7 +135,9 @@ class Submitter:
         admitted = self._admission.jobs(requests, now)
         keys = [self._admission.key(request, principal, now) for request in requests]
         batch = self._route(admitted, now)
-        submitted = await self._store(batch.jobs, keys, batch.slots, batch.waiting)
+        submitted = await self._store(
+            batch.jobs, keys, batch.slots, batch.waiting, scheduled=batch.scheduled
+        )
         wait = Acceptances()
         waiters = self._hand_over(submitted, batch, wait)
         if waiters:
@@ -134,6 +149,8 @@ class Submitter:
                 answers.append(_repeated(job))
             elif index in waiters:
                 answers.append(_routed(job, waiters[index]))
+            elif job.state is State.SCHEDULED:
+                answers.append(SubmitAnswer(job=job, routed="scheduled"))
             else:
                 note = batch.notes[job.type, job.queue, job.priority]
                 answers.append(SubmitAnswer(job=job, routed="queue", note=note))
@@ -143,6 +160,11 @@ class Submitter:
         """Slots for as many as possible; once one of a kin has to wait, all that follow do too."""
         batch = _Batch()
         for job in jobs:
+            if job.state is State.SCHEDULED:
+                batch.jobs.append(job)
+                batch.slots.append(None)
+                batch.scheduled += 1
+                continue
             kin = (job.type, job.queue, job.priority)
             slot = None if kin in batch.notes else self._router.place_new(job)
             if slot is not None:
@@ -161,6 +183,7 @@ class Submitter:
         keys: Sequence[IdempotencyKey | None],
         slots: Sequence[Reservation | None],
         waiting: Mapping[str, int],
+        scheduled: int = 0,
     ) -> Sequence[Submitted]:
         """Commit the jobs; `slots` are given back where that fails.
 
@@ -169,7 +192,7 @@ class Submitter:
         before the hand-over. The store bounds the wait.
         """
         try:
-            self._depth.take(waiting)
+            self._depth.take(waiting, scheduled)
         except BaseException:
             _cancel(slots)
             raise
@@ -183,14 +206,14 @@ class Submitter:
             _cancel(slots)
             raise
         finally:
-            self._depth.settle(waiting)
+            self._depth.settle(waiting, scheduled)
         return submitted
 
     def _hand_over(
         self, submitted: Sequence[Submitted], batch: _Batch, wait: Acceptances
     ) -> dict[int, Waiter]:
         """Tell the ledger and the dispatchers what is committed; who is waited for, by index."""
-        fresh: dict[tuple[_Kin, bool], list[Job]] = {}
+        fresh: dict[tuple[_Kin, State], list[Job]] = {}
         direct: list[int] = []
         for index, (entry, slot) in enumerate(zip(submitted, batch.slots, strict=True)):
             job = entry.job
@@ -198,12 +221,12 @@ class Submitter:
                 if slot is not None:
                     slot.cancel()
                 continue
-            alike = ((job.type, job.queue, job.priority), slot is not None)
+            alike = ((job.type, job.queue, job.priority), job.state)
             fresh.setdefault(alike, []).append(job)
             if slot is not None:
                 direct.append(index)
-        for (kin, routed), jobs in fresh.items():
-            self._ledger.inserted(jobs, note="" if routed else batch.notes[kin])
+        for (kin, state), jobs in fresh.items():
+            self._ledger.inserted(jobs, note=batch.notes[kin] if state is State.QUEUED else "")
         return {
             index: self._send(submitted[index].job, slot, wait)
             for index in direct
@@ -228,6 +251,8 @@ def _repeated(job: Job) -> SubmitAnswer:
     if job.worker_id:
         return SubmitAnswer(job=job, routed="direct", worker_id=job.worker_id, repeated=True)
     note = "the first job of this idempotency key"
+    if job.state is State.SCHEDULED:
+        return SubmitAnswer(job=job, routed="scheduled", note=note, repeated=True)
     return SubmitAnswer(job=job, routed="queue", note=note, repeated=True)
 
 

@@ -15,7 +15,7 @@ from hermesd.core.job import PRIORITY_LEVELS
 F = TypeVar("F", bound=Callable[..., Any])
 
 URL_KEY: Final = "hermesd.url"  # in the context's meta: what --url said
-_AGE: Final = re.compile(r"(\d+(?:\.\d+)?)([smhdw])\Z", re.ASCII)
+_SPAN: Final = re.compile(r"(\d+(?:\.\d+)?)([smhdw])\Z", re.ASCII)
 _UNIT_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
@@ -40,6 +40,8 @@ class Moment(click.ParamType[datetime]):
     """RFC 3339 with a time zone, or an age like 90s, 15m, 2h, 7d, 4w."""
 
     name = "time"
+    relative = "an age"
+    direction = -1
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -47,17 +49,25 @@ class Moment(click.ParamType[datetime]):
         """The moment, aware."""
         if isinstance(value, datetime):
             return value
-        age = _AGE.match(value)
+        span = _SPAN.match(value)
         try:
-            if age:
-                seconds = float(age[1]) * _UNIT_SECONDS[age[2]]
-                return datetime.now(UTC) - timedelta(seconds=seconds)
+            if span:
+                seconds = float(span[1]) * _UNIT_SECONDS[span[2]]
+                return datetime.now(UTC) + self.direction * timedelta(seconds=seconds)
             moment = datetime.fromisoformat(value)
         except (ValueError, OverflowError):
-            self.fail(f"{value!r} is neither like 2026-01-31T12:00:00Z nor an age like 2h.", param)
+            example = f"{value!r} is neither like 2026-01-31T12:00:00Z nor {self.relative} like 2h."
+            self.fail(example, param)
         if moment.tzinfo is None:
             moment = moment.astimezone()  # what is typed without a zone is meant locally
         return moment
+
+
+class Later(Moment):
+    """RFC 3339 with a time zone, or a time from now like 90s, 15m, 2h, 7d, 4w."""
+
+    relative = "a time from now"
+    direction = 1
 
 
 class Label(click.ParamType[tuple[str, str]]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +13,8 @@ import msgspec
 from hermesd.cli import exits
 from hermesd.cli.connection import connected
 from hermesd.cli.exits import Failed
-from hermesd.cli.options import Priority, json_option, labels_option
+from hermesd.cli.follow import Watcher
+from hermesd.cli.options import Later, Priority, json_option, labels_option
 from hermesd.cli.screen import Screen
 from hermesd.cli.settings import Settings
 from hermesd.cli.tables import state_text
@@ -25,7 +27,7 @@ from hermesd.core.states import State
 MAX_PAYLOAD_BYTES: Final = 64 * 1024 * 1024
 DEFAULT_WAIT_SECONDS: Final = 60.0
 _LEVELS: Final = ", ".join(f"{name} is {number}" for name, number in PRIORITY_LEVELS.items())
-_POLL_SECONDS: Final = 2.0  # how late a change of state is shown; the end is shown at once
+_POLL_SECONDS: Final = 1.0  # how late news are shown; the end is shown at once
 
 
 @click.command(short_help="Submit a job, and with --wait see it through.")
@@ -36,6 +38,13 @@ _POLL_SECONDS: Final = 2.0  # how late a change of state is shown; the end is sh
 @click.option("--max-attempts", type=int, help="Attempts in all before the job is dead.")
 @click.option("--timeout", type=float, metavar="SECONDS", help="How long one attempt may run.")
 @labels_option("A label; may be repeated.")
+@click.option(
+    "--at",
+    "run_at",
+    type=Later(),
+    metavar="TIME",
+    help="Not before this time: RFC 3339, or from now 90s, 15m, 2h, 7d.",
+)
 @click.option("--idempotency-key", metavar="KEY", help="The same key is one job, ever.")
 @click.option(
     "--wait",
@@ -57,6 +66,7 @@ def submit(
     max_attempts: int | None,
     timeout: float | None,
     labels: dict[str, str],
+    run_at: datetime | None,
     idempotency_key: str | None,
     wait_seconds: float | None,
 ) -> int:
@@ -77,6 +87,7 @@ def submit(
             max_attempts=max_attempts,
             timeout=timeout,
             labels=labels or None,
+            run_at=run_at,
             idempotency_key=idempotency_key,
         )
         if wait_seconds is None:
@@ -109,18 +120,18 @@ def read_payload(argument: str | None) -> msgspec.Raw | msgspec.UnsetType:
 
 
 def _seen_through(screen: Screen, client: Client, job: JobView, wait_seconds: float) -> JobView:
-    """The job at its run's end; changes of state are noted on the way."""
-    seen = [state_text(job)]
+    """The job at its run's end; what it tells on the way is noted."""
+    watcher = Watcher(client, job)
 
-    def on_poll(now: JobView) -> None:
-        if state_text(now) != seen[-1]:
-            seen.append(state_text(now))
-            where = f" on {now.worker_id}" if now.worker_id else ""
-            screen.note(f"{now.id} {seen[-1]}{where}")
+    def tell(now: JobView) -> None:
+        if not screen.as_json:
+            for line in watcher.news(now):
+                screen.note(line)
 
-    if job.state.terminal:
-        return job
-    return client.wait(job.id, wait_seconds, poll_seconds=_POLL_SECONDS, on_poll=on_poll)
+    if not job.state.terminal:
+        job = client.wait(job.id, wait_seconds, poll_seconds=_POLL_SECONDS, on_poll=tell)
+        tell(job)
+    return job
 
 
 def _show_submission(screen: Screen, submission: Submission) -> None:

@@ -46,6 +46,7 @@ class SubmitOptions(TypedDict, total=False):
     """What a submit may say beside type and payload; what it leaves out, type and config decide.
 
     `priority` is 0 to 10 or background, normal, high, critical; `timeout` is in seconds.
+    `delay` (seconds) or `run_at` (RFC 3339, or aware) let the job wait for its time.
     """
 
     queue: str | None
@@ -53,6 +54,8 @@ class SubmitOptions(TypedDict, total=False):
     max_attempts: int | None
     timeout: float | None
     labels: Mapping[str, str] | None
+    delay: float | None
+    run_at: datetime | str | None
     idempotency_key: str | None
 
 
@@ -66,7 +69,13 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     max_attempts: int | None = None
     timeout: float | None = None
     labels: Mapping[str, str] | None = None
+    delay: float | None = None
+    run_at: datetime | str | None = None
     idempotency_key: str | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.run_at, datetime):
+            moment(self.run_at)
 
 
 class JobFilters(TypedDict, total=False):
@@ -162,6 +171,16 @@ def jobs(
 def job_events(job_id: str) -> Call[answers.EventList]:
     """GET /jobs/{id}/events."""
     return Call(method="GET", path=_job_path(job_id) + "/events", answer=answers.EventList)
+
+
+def job_logs(job_id: str, *, after: int = 0, limit: int | None = None) -> Call[answers.LogPage]:
+    """GET /jobs/{id}/logs: lines numbered above `after`, oldest first."""
+    return Call(
+        method="GET",
+        path=_job_path(job_id) + "/logs",
+        answer=answers.LogPage,
+        query=_given(after=after or None, limit=limit),
+    )
 
 
 def retry(job_id: str) -> Call[answers.JobAnswer]:

@@ -63,7 +63,10 @@ async def test_a_submit_answers_with_the_whole_job(world: Any) -> None:
     assert (job["payload"], job["labels"]) == ({"to": "a@example.com"}, {"tenant": "t1"})
     assert RFC3339.match(job["created_at"])
     assert (job["started_at"], job["result"], job["error"]) == (None, None, None)
-    assert (await world.client.get(answer.headers["location"])).json()["job"] == job
+    shown = (await world.client.get(answer.headers["location"])).json()["job"]
+    told = ("progress", "progress_note", "progress_at", "logs_dropped")
+    assert [shown.pop(name) for name in told] == [None, None, None, 0]
+    assert shown == job
 
 
 async def test_a_payload_comes_back_as_it_was_sent(world: Any) -> None:
@@ -325,3 +328,64 @@ async def test_a_types_new_defaults_hold_from_the_next_submit_on(world: Any) -> 
     again = JobType(name="*", kind=Kind.ASYNC, defaults=TypeDefaults(priority=1))
     await world.agents.catalogue.learn([again], "w1")
     assert [job["priority"] for job in (caught, await world.submit(type="caught"))] == [3, 1]
+
+
+async def test_a_delayed_submit_is_scheduled(world: Any) -> None:
+    """202, routed `scheduled`, with its time; a repeat of its key says the same."""
+    body = {"type": "any", "delay": 3600, "idempotency_key": "later"}
+    answer = await world.client.post("/jobs", json=body)
+    told = answer.json()
+    assert (answer.status_code, told["routed"]) == (202, "scheduled")
+    assert told["job"]["state"] == "scheduled"
+    assert RFC3339.match(told["job"]["run_at"])
+    again = await world.client.post("/jobs", json=body)
+    assert (again.status_code, again.json()["routed"]) == (200, "scheduled")
+    assert again.json()["job"]["run_at"] == told["job"]["run_at"]
+
+
+async def test_a_batch_may_mix_times(world: Any) -> None:
+    """Each item by itself: what has passed is queued, what comes later is scheduled."""
+    items = [
+        {"type": "any"},
+        {"type": "any", "run_at": "2999-01-01T00:00:00+02:00"},
+        {"type": "any", "run_at": "2001-01-01T00:00:00Z"},
+        {"type": "any", "delay": 0.5},
+    ]
+    answer = await world.client.post("/jobs/batch", json={"jobs": [*items[:1], *items[2:]]})
+    told = answer.json()
+    assert (told["count"], told["queued"], told["scheduled"]) == (3, 2, 1)
+    assert [job["routed"] for job in told["jobs"]] == ["queue", "queue", "scheduled"]
+    far = await world.client.post("/jobs/batch", json={"jobs": items})
+    [error] = problem(far, 422, "invalid-batch")["errors"]
+    assert error["index"] == 1
+    assert "run_at" in error["detail"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "slug"),
+    [
+        ({"delay": -1}, "invalid-value"),
+        ({"delay": 1e12}, "invalid-value"),
+        ({"delay": 1, "run_at": "2100-01-01T00:00:00Z"}, "invalid-value"),
+        ({"run_at": "2100-01-01T00:00:00"}, "invalid-value"),
+        ({"run_at": "tomorrow"}, "invalid-value"),
+        ({"run_at": 4102444800}, "invalid-value"),
+    ],
+)
+async def test_a_time_that_cannot_be_meant_is_refused(
+    world: Any, wrong: dict[str, Any], slug: str
+) -> None:
+    """422 that names the member; nothing is stored."""
+    answer = await world.client.post("/jobs", json={"type": "any", **wrong})
+    told = problem(answer, 422, slug)
+    assert any(name in str(told) for name in wrong)
+    assert await stored(world) == 0
+
+
+async def test_scheduled_jobs_have_a_limit_of_their_own(tight: Any) -> None:
+    """429 past `api.max_scheduled_jobs`, while others may still wait for a worker."""
+    later = {"type": "any", "delay": 60}
+    assert (await tight.client.post("/jobs", json=later)).status_code == 202
+    refused = await tight.client.post("/jobs", json=later)
+    problem(refused, 429, "queue-full")
+    assert (await tight.client.post("/jobs", json={"type": "any"})).status_code == 202

@@ -109,6 +109,17 @@ def test_iter_jobs_walks_all_pages(ask: Any, api: Any, job: Any) -> None:
     assert api.requests[1].query == [("type", "email"), ("cursor", "x"), ("limit", "2")]
 
 
+def test_iter_logs_goes_on_behind_the_last_line(ask: Any, api: Any) -> None:
+    """Page by page, until there is no more for now."""
+    line = {"time": "2026-11-21T21:48:54Z", "level": "info", "run": 1, "attempt": 2}
+    api.json({"lines": [{**line, "number": 4, "line": "a"}], "next_after": 4, "dropped": 0})
+    api.json({"lines": [{**line, "number": 9, "line": "b"}], "next_after": None, "dropped": 3})
+    found = ask("iter_logs", "j1", after=3, page_size=1)
+    assert [(each.number, each.line, each.attempt) for each in found] == [(4, "a", 2), (9, "b", 2)]
+    assert {request.path for request in api.requests} == {"/jobs/j1/logs"}
+    assert [dict(request.query)["after"] for request in api.requests] == ["3", "4"]
+
+
 def test_wait_polls_until_the_run_has_ended(ask: Any, api: Any, job: Any) -> None:
     """An answer without an end is asked again, and each asks the api to hold it."""
     api.json({"job": job(state="running")})
@@ -132,6 +143,7 @@ def test_the_rest_of_the_calls_reach_their_paths(ask: Any, api: Any, job: Any) -
     worker = {"worker_id": "w", "slots": {"async": 2}, "free": {"async": 1}, "status": "busy"}
     calls: list[tuple[str, tuple[Any, ...], dict[str, Any], Any, str]] = [
         ("events", ("j1",), {}, {"count": 1, "events": [event]}, "GET /jobs/j1/events"),
+        ("logs", ("j1",), {}, {"lines": [], "dropped": 2}, "GET /jobs/j1/logs"),
         ("retry", ("j1",), {}, {"job": job()}, "POST /jobs/j1/retry"),
         ("cancel", ("j1",), {}, {"job": job(state="cancelled")}, "DELETE /jobs/j1"),
         ("workers", (), {}, {"count": 1, "workers": [worker]}, "GET /workers"),
@@ -263,3 +275,13 @@ def test_a_refused_connection_surely_sent_nothing(unused_port: int) -> None:
     with client, pytest.raises(ConnectionFailed, match="cannot reach") as caught:
         client.stats()
     assert not caught.value.sent
+
+
+def test_a_submit_for_later_says_when(ask: Any, api: Any, job: Any) -> None:
+    """An aware time goes out in RFC 3339; one without a zone is refused, since nobody knows it."""
+    api.json({"job": job(state="scheduled"), "routed": "scheduled"}, 202)
+    when = datetime(2030, 1, 31, 12, tzinfo=UTC)
+    assert ask("submit", "email", run_at=when).routed == "scheduled"
+    assert api.requests[0].json == {"type": "email", "run_at": "2030-01-31T12:00:00Z"}
+    with pytest.raises(InvalidValue, match="zone"):
+        ask("submit", "email", run_at=when.replace(tzinfo=None))
