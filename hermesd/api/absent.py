@@ -2,7 +2,8 @@
 
 After a restart of the api some of them are dead, above all the one that lived in the same process.
 Waiting for the heartbeats' time limit would be slow, and would not charge the job that killed
-them; their dispatch address tells sooner: refused twice, or answered by another incarnation.
+them; their dispatch address tells sooner: refused twice, or answered by another incarnation. Where
+there are other apis, that may be between this one and the worker only: nobody must hear it either.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from hermesd.core.errors import OutcomeUnknown, Unavailable
 from hermesd.core.fleet import Incarnation
 
 REFUSALS = 2
+TOLD_SECONDS = 2.0  # at most, from a heartbeat at another api until the store knows
 
 
 class Absentees:
@@ -29,24 +31,39 @@ class Absentees:
     async def run(self) -> None:
         """Judge each, for as long as silence alone would not."""
         try:
+            lives = await self._state.apis.lives()
             living = await self._state.fleet.living()
         except (Unavailable, OutcomeUnknown) as error:
             self._state.log.warning("cannot look for absent workers", why=error.detail)
             return
+        alone = all(life.name == self._state.name for life in lives)
         async with trio.open_nursery() as nursery:
             for known in living:
-                nursery.start_soon(self._judge, known)
+                nursery.start_soon(self._judge, known, alone)
 
-    async def _judge(self, known: Incarnation) -> None:
+    async def _judge(self, known: Incarnation, alone: bool) -> None:
         with trio.move_on_after(self._liveness.ttl_seconds):
             evidence = await self._evidence(known)
+            if evidence and not alone:
+                await trio.sleep(self._liveness.heartbeat_seconds + TOLD_SECONDS)
             while evidence:
                 try:
+                    if not alone and await self._is_heard(known):
+                        return  # by another api, or by this one meanwhile
                     await self._reaper.bury_absent(known, evidence)
                     return
                 except (Unavailable, OutcomeUnknown) as error:
                     self._state.log.warning("cannot fence yet", why=error.detail)
                     await trio.sleep(self._liveness.refusal_interval_seconds)
+
+    async def _is_heard(self, known: Incarnation) -> bool:
+        if self._state.registry.get(known.incarnation) is not None:
+            return True
+        living = await self._state.fleet.living()
+        return any(
+            each.incarnation == known.incarnation and each.last_seen != known.last_seen
+            for each in living
+        )
 
     async def _evidence(self, known: Incarnation) -> str:
         """Why it is dead; empty where it has registered, or answers."""

@@ -10,10 +10,12 @@ import trio
 
 from hermesd.api.catalogue import Catalogue
 from hermesd.api.dispatch import DispatchHooks
+from hermesd.api.hold import adopt, is_with
 from hermesd.api.ledger import Ledger
 from hermesd.api.lines import Lines
+from hermesd.api.notes import NoteTaker
 from hermesd.api.path import host_and_port
-from hermesd.api.reap import Reaper, adopt
+from hermesd.api.reap import Reaper
 from hermesd.api.record import Recorder
 from hermesd.api.state import ApiState
 from hermesd.core.breaker import Breaker
@@ -28,7 +30,8 @@ from hermesd.core.fleet import (
     Registration,
     RegistrationAnswer,
 )
-from hermesd.core.job import Job, Owner, Token
+from hermesd.core.job import Job, Owner, Rung, Token
+from hermesd.core.notes import NoteBatch
 from hermesd.core.records import Claim, ClaimAnswer, ClaimVerdict, Report, ReportAnswer
 from hermesd.core.registry import Held, WorkerView
 from hermesd.core.states import State
@@ -57,6 +60,7 @@ class Control:
         self._recorder = recorder
         self._ledger = ledger
         self._work = work
+        self._notes = NoteTaker(state)
 
     async def register(self, registration: Registration) -> RegistrationAnswer:
         """See ports.ControlLink; raises InvalidValue for an address that cannot be dialled."""
@@ -120,6 +124,8 @@ class Control:
         self._state.ring.publish(
             EventKind.DEREGISTERED, worker_id=view.worker_id, message=deregistration.reason
         )
+        if view.held:  # then their outcomes may have been published
+            await self._state.unrecorded.arrived()
         await self._reaper.depart(view)
 
     async def report(self, report: Report) -> ReportAnswer:
@@ -145,12 +151,8 @@ class Control:
             if claim.store_id == state.store_id
         ]
         # As in a submit: what is committed must be known here, whatever becomes of the call.
-        state.tally.under_way += 1
-        try:
-            with trio.CancelScope(shield=True):
-                answered = iter(await state.jobs.claim(stamped) if stamped else ())
-        finally:
-            state.tally.under_way -= 1  # no other task runs before they are counted
+        with trio.CancelScope(shield=True):
+            answered = iter(await state.jobs.claim(stamped) if stamped else ())
         foreign = ClaimAnswer(verdict=ClaimVerdict.FOREIGN_STORE)
         answers = [
             next(answered) if claim.store_id == state.store_id else foreign for claim in claims
@@ -175,6 +177,13 @@ class Control:
             number = max(view.heartbeat_number, claim.heartbeat)
             adopt(self._state, view, job, number, begun=True)
 
+    async def note(self, batch: NoteBatch) -> Sequence[bool]:
+        """See ports.ControlLink."""
+        view = self._state.registry.get(batch.incarnation)
+        if view is not None:
+            self._hear(view)
+        return await self._notes.take(batch, None if view is None else view.worker_id)
+
     def pokes(self, incarnation: str) -> AbstractAsyncContextManager[AsyncIterator[None]]:
         """See ports.ControlLink; the end of the stream is a hint of death."""
         return self._lines.pokes(incarnation, self._stream_closed)
@@ -193,11 +202,20 @@ class Control:
 
     async def _release(self, view: WorkerView, unlisted: Sequence[Held]) -> None:
         """Queue what a worker should have and has not; a later heartbeat does it if this cannot."""
-        self._state.log.warning("leases not listed", worker_id=view.worker_id, jobs=len(unlisted))
+        if any(held.job.rung is Rung.AMQP for held in unlisted):
+            # It lists no more what it has published: that is to come here first.
+            if not await self._state.unrecorded.arrived():
+                return
+            unlisted = [held for held in unlisted if view.held.get(held.job.id) is held]
+        if not unlisted:
+            return
         try:
-            await self._reaper.release_unlisted(view, unlisted)
+            released = await self._reaper.release_unlisted(view, unlisted)
         except (Unavailable, OutcomeUnknown) as error:
             self._state.log.warning("cannot release yet", why=error.detail)
+            return
+        if released:  # of the others another api has had the outcome
+            self._state.log.warning("leases not listed", worker_id=view.worker_id, jobs=released)
 
     def _take_over(self, registration: Registration, jobs: Sequence[Job]) -> tuple[Token, ...]:
         """Enter the worker into the registry; the held leases that are valid no longer."""
@@ -214,7 +232,8 @@ class Control:
         listed = set(registration.held)
         for job in rows.values():
             held = view.held.get(job.id)
-            if _is_with(job, incarnation) and (held is None or held.job.lease < job.lease):
+            mine = job.assigned_by == self._state.name and is_with(job, incarnation)
+            if mine and (held is None or held.job.lease < job.lease):
                 # The next heartbeat releases what is not there.
                 adopt(self._state, view, job, 0, begun=job.token in listed)
         return tuple(
@@ -222,7 +241,7 @@ class Control:
             for token in registration.held
             if (row := rows.get(token.job_id)) is None
             or row.token != token
-            or not _is_with(row, incarnation)
+            or not is_with(row, incarnation)
         )
 
     def _new_view(self, registration: Registration) -> WorkerView:
@@ -260,8 +279,5 @@ class Control:
             invalid=tuple(invalid),
             fenced=fenced,
             heartbeat_seconds=self._state.config.liveness.heartbeat_seconds,
+            takes_notes=True,
         )
-
-
-def _is_with(job: Job, incarnation: str) -> bool:
-    return job.state is State.RUNNING and job.incarnation == incarnation

@@ -1,19 +1,20 @@
 """Finds what is gone, and gives its jobs back: silent and dead workers, overdue and stray jobs.
 
-Rescue is part of the daemon and on by default (invariant 6). Silence is counted by this api's own
-ticks, at most TICK_SECONDS each, so that time in which the api itself did not run is nobody's
-silence.
+Rescue is part of the daemon and on by default (invariant 6). Silence is counted in this api's own
+ticks, at most TICK_SECONDS each; silence.py judges it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import trio
 
+from hermesd.api.hold import adopt, is_with
 from hermesd.api.ledger import Ledger
 from hermesd.api.lines import Lines
 from hermesd.api.outage import Outage
+from hermesd.api.silence import Silence
 from hermesd.api.state import ApiState
 from hermesd.core.errors import OutcomeUnknown, Unavailable
 from hermesd.core.events import EventKind
@@ -42,8 +43,7 @@ class Reaper:
         self._last_tick = state.clock.monotonic()
         self._ticks = 0
         self._heard: set[str] = set()
-        # Living in the store but not registered here: their silence in seconds.
-        self._absent: dict[str, float] = {}
+        self._silence = Silence(state)
         # Jobs that an earlier life of this api gave out, by incarnations that are absent still.
         self._earlier: dict[str, list[str]] = {}
 
@@ -76,6 +76,7 @@ class Reaper:
             try:
                 await self.run_once()
             except (Unavailable, OutcomeUnknown) as error:
+                self._silence.forget()
                 outage.failed(error)
             else:
                 outage.worked()
@@ -100,6 +101,7 @@ class Reaper:
         while self._state.registry.get(view.incarnation) is view:
             view.condemned = True
             self._lines.close(view.incarnation)
+            await self._state.unrecorded.none_of(view)
             try:
                 await self._bury(view, cause, proven_dead=proven_dead)
             except (Unavailable, OutcomeUnknown) as error:
@@ -115,28 +117,35 @@ class Reaper:
 
         Raises Unavailable or OutcomeUnknown where the store did not take it.
         """
-        found = await self._state.reader.get_many(self.earlier(known.incarnation))
-        jobs = [
-            job
-            for job in found
-            if job.state is State.RUNNING and job.incarnation == known.incarnation
-        ]
-        now = self._state.clock.utc()
-        settlements = [lost(job, now, proven_dead=True) for job in jobs]
-        released = await self._settle(None, jobs, settlements) if jobs else 0
+        released = 0
+        if known.incarnation in await self._silence.living():
+            released = await self._charge_all(known.incarnation, frozenset())
         await self._state.fleet.fence(known.incarnation, silent_for_seconds=None)
         self.forget_earlier(known.incarnation)
         self._tell_eviction(known.worker_id, known.incarnation, cause, released)
         await self._release_orphans()
 
-    async def release_unlisted(self, view: WorkerView, lost_leases: Sequence[Held]) -> None:
-        """Leases that a worker should have and does not list: they are nowhere, so queue them."""
-        await self._give_back(view, [(held, False) for held in lost_leases])
+    async def release_unlisted(self, view: WorkerView, lost_leases: Sequence[Held]) -> int:
+        """Leases that a worker should have and does not list: they are nowhere, so queue them.
+
+        Answers how many they were. Those whose outcome has come another way are about to be
+        settled, or are already.
+        """
+        has = self._state.unrecorded.has
+        return await self._give_back(
+            view, [(held, False) for held in lost_leases if not has(held.job.token)]
+        )
 
     async def _bury(self, view: WorkerView, cause: str, *, proven_dead: bool) -> None:
+        # One that is fenced has been given up for its silence, or has come back as another one or
+        # left: none of that counts against a job, whatever its old address says.
+        dead = proven_dead and view.incarnation in await self._silence.living()
         # Before the fence, since whoever sees that first releases all its jobs, and charges none.
         held = list(view.held.values())
-        released = await self._give_back(view, [(h, proven_dead and h.batch > 0) for h in held])
+        released = await self._give_back(view, [(h, dead and h.batch > 0) for h in held])
+        if dead:
+            own = frozenset(each.job.id for each in held)
+            released += await self._charge_all(view.incarnation, own)
         await self._state.fleet.fence(view.incarnation, silent_for_seconds=None)
         if self._state.registry.get(view.incarnation) is not view:
             return
@@ -148,6 +157,19 @@ class Reaper:
         else:
             self._tell_eviction(view.worker_id, view.incarnation, cause, released)
         await self._release_orphans()
+
+    async def _charge_all(self, incarnation: str, but: Collection[str]) -> int:
+        """Release what a dead incarnation ran, but for some jobs; how many there were.
+
+        Other apis have given them out, or an earlier life of this one: they may have begun.
+        """
+        ids = [i for i in await self._state.apis.held_by(incarnation) if i not in but]
+        if not ids:
+            return 0
+        found = await self._state.reader.get_many(ids)
+        jobs = [job for job in found if is_with(job, incarnation)]
+        now = self._state.clock.utc()
+        return await self._settle(None, jobs, [lost(job, now, proven_dead=True) for job in jobs])
 
     def _tell_eviction(self, worker_id: str, incarnation: str, cause: str, released: int) -> None:
         self._state.ring.publish(EventKind.EVICTED, worker_id=worker_id, message=cause)
@@ -206,22 +228,31 @@ class Reaper:
 
     async def _judge_silence(self, elapsed: float) -> None:
         ttl = self._state.config.liveness.ttl_seconds
-        for view in self._state.registry:
-            view.silence_seconds += elapsed
-            if view.silence_seconds >= ttl:
-                await self.bury(view, f"not heard of for {ttl:g} s", proven_dead=False)
-        if self._ticks % ORPHANS_EVERY_TICKS == 1:
-            living = {known.incarnation for known in await self._state.fleet.living()}
-            absent = {i for i in living if self._state.registry.get(i) is None}
-            self._absent = {i: self._absent.get(i, 0.0) for i in absent}
-        for incarnation in list(self._absent):
-            self._absent[incarnation] += elapsed
-            if self._absent[incarnation] >= ttl:
-                del self._absent[incarnation]
-                if await self._state.fleet.fence(incarnation, silent_for_seconds=ttl):
-                    self.forget_earlier(incarnation)
-                    self._state.log.warning("absent worker evicted", incarnation=incarnation)
-                    await self._release_orphans()
+        silent, elsewhere = await self._silence.registered(elapsed)
+        for view in silent:
+            await self.bury(view, f"not heard of for {ttl:g} s", proven_dead=False)
+        for view in elsewhere:
+            await self._lose_sight(view)
+        look = self._ticks % ORPHANS_EVERY_TICKS == 1
+        for incarnation in await self._silence.absent(elapsed, look=look):
+            self.forget_earlier(incarnation)
+            self._state.log.warning("absent worker evicted", incarnation=incarnation)
+            await self._release_orphans()
+
+    async def _lose_sight(self, view: WorkerView) -> None:
+        """Another api hears it: leave the worker to that one, with the jobs that it may have."""
+        view.draining = True  # unroutable, should a pass fail; its next heartbeat says how it is
+        self._lines.close(view.incarnation)
+        unsent = [held for held in view.held.values() if not held.batch]
+        await self._give_back(view, [(held, False) for held in unsent])
+        await self._state.apis.disown(self._state.name, view.incarnation)
+        self._state.registry.remove(view.incarnation)
+        self._state.log.warning(
+            "worker is heard by other apis only",
+            worker_id=view.worker_id,
+            incarnation=view.incarnation,
+            left=len(view.held) - len(unsent),
+        )
 
     async def _overrule(self, now: float) -> None:
         """End jobs whose worker did not end them in time."""
@@ -257,24 +288,11 @@ class Reaper:
             view = self._state.registry.get(job.incarnation or "")
             if job.state is not State.RUNNING or view is None:
                 continue
+            if job.assigned_by != self._state.name:
+                continue  # whether its worker lists it is that api's to judge
             held = view.held.get(job.id)
             if held is None or held.job.lease < job.lease:
                 adopt(self._state, view, job, view.heartbeat_number, begun=False)
             elif held.job.lease == job.lease and job.cancel_requested:
                 held.job = job
                 self._lines.poke(view.incarnation)
-
-
-def adopt(state: ApiState, view: WorkerView, job: Job, number: int, *, begun: bool) -> None:
-    """Hold a running job's lease for `view`, which lists it after heartbeat `number` if at all.
-
-    `begun`: the worker has it, so that its death is charged. The time limit counts from now: what
-    it has run already under another life of an api is its worker's to measure.
-    """
-    held = Held(job, view.kind_of(job.type) or "", float("inf"))
-    held.deadline = (
-        state.clock.monotonic() + job.timeout + state.config.worker.timeout_grace_seconds
-    )
-    held.batch = max(view.batch_number, 1) if begun else 0
-    held.accepted_number = number
-    view.hold(held)

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from typing import Final
 
 import structlog
 import trio
@@ -19,6 +20,8 @@ from hermesd.worker.heard import HeardLink
 from hermesd.worker.state import Session, WorkerState
 
 OpenLink = Callable[[str], AbstractAsyncContextManager[ControlLink]]
+# Another link leads to the same api: how often to look whether this one still does.
+STANDBY_SECONDS: Final = 30.0
 
 
 @dataclass
@@ -36,33 +39,79 @@ class Retry:
 
 
 class Link:
-    """The agent of one control endpoint; it goes on until the last outcome of a drain."""
+    """The agent of one address of an api; it goes on until the last outcome of a drain.
 
-    def __init__(self, state: WorkerState, endpoint: str, open_link: OpenLink):
+    `lost` is told whenever the api there does not answer.
+    """
+
+    def __init__(
+        self, state: WorkerState, endpoint: str, open_link: OpenLink, lost: Callable[[], None]
+    ):
         self._state = state
         self._endpoint = endpoint
         self._open_link = open_link
+        self._lost = lost
         self._beat = Signal()
-        state.beats[endpoint] = self._beat
         self._log: structlog.typing.FilteringBoundLogger = state.log.bind(endpoint=endpoint)
-        self.registered = trio.Event()
 
     async def run(self) -> None:
-        """Keep registered and heartbeating, in any start order, for ever."""
+        """Keep registered and heartbeating, in any start order, until it is cancelled."""
+        self._state.beats[self._endpoint] = self._beat
+        try:
+            async with self._open_link(self._endpoint) as line:
+                await self._serve(HeardLink(line, self._state.answered))
+        finally:
+            del self._state.beats[self._endpoint]
+
+    async def _serve(self, link: ControlLink) -> None:
         control = self._state.config.control
-        async with self._open_link(self._endpoint) as line:
-            link = HeardLink(line, self._state.answered)
+        try:
             while True:
                 session = await self._register(
                     link, Retry(control.retry_min_seconds, control.retry_max_seconds)
                 )
+                if session.link is not link:
+                    await self._stand_by(session)
+                    continue
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._listen, link, self._state.incarnation)
-                    await self._heartbeats(session)
+                    await self._heartbeats(session, link)
                     nursery.cancel_scope.cancel()
+                await self._given_way(session)
+        finally:
+            self._forget(link)
+
+    async def _stand_by(self, session: Session) -> None:
+        """Another link leads to the same life of the same api: let that one do the work."""
+        with trio.move_on_after(STANDBY_SECONDS):
+            while session.live and self._state.sessions.get(session.api_name) is session:
+                await self._beat.wait()
+
+    async def _given_way(self, session: Session) -> None:
+        """Another link has registered with an api of the same name: its next life, most likely.
+
+        If they are two apis of one name the links take turns; without a pause they would do so as
+        fast as they can.
+        """
+        successor = self._state.sessions.get(session.api_name)
+        if successor is not None and successor is not session:
+            session.live = False
+            self._log.info("another link has an api of this name", api=session.api_name)
+            await trio.sleep(self._state.config.control.retry_max_seconds)
+
+    def _forget(self, link: ControlLink) -> None:
+        """The link ends: what is dispatched through its session is refused from here on."""
+        for name, session in list(self._state.sessions.items()):
+            if session.link is link:
+                session.live = False
+                del self._state.sessions[name]
+                self._state.beat_now()
 
     async def _register(self, link: ControlLink, retry: Retry) -> Session:
-        """Register until it succeeds; says once that it waits, and once that it is done."""
+        """Register until it succeeds; says once that it waits, and once that it is done.
+
+        The session may be another link's, if that leads to the same life of the same api.
+        """
         state, waiting = self._state, False
         while True:
             incarnation = state.incarnation
@@ -72,6 +121,7 @@ class Link:
                 if not waiting:
                     self._log.warning("waiting for the api", why=error.detail)
                 waiting = True
+                self._lost()
                 await trio.sleep(retry.again())
                 continue
             if answer.fenced:
@@ -81,17 +131,21 @@ class Link:
                 continue
             state.leases.revoke(answer.invalid)
             session = self._session(link, answer)
-            state.sessions[answer.api_name] = session
-            self._log.info("registered", api=answer.api_name, worker_id=state.worker_id)
-            self.registered.set()
-            state.outcomes.set()
+            if session.link is link:
+                state.sessions[answer.api_name] = session
+                self._log.info("registered", api=answer.api_name, worker_id=state.worker_id)
+                state.outcomes.set()
             return session
 
     def _session(self, link: ControlLink, answer: RegistrationAnswer) -> Session:
-        """The session with this life of the api: its numbers go on where it was known before."""
+        """The session with this life of the api: its numbers go on where it was known before.
+
+        One that lives on another link is left to that.
+        """
         before = self._state.sessions.get(answer.api_name)
         if before is not None and before.api_boot == answer.api_boot:
-            before.link, before.live = link, True
+            if not before.live:
+                before.link, before.live = link, True
             return before
         return Session(
             link=link,
@@ -99,31 +153,43 @@ class Link:
             api_boot=answer.api_boot,
             store_id=answer.store_id,
             heartbeat_seconds=answer.heartbeat_seconds,
+            takes_notes=answer.takes_notes,
         )
 
-    async def _heartbeats(self, session: Session) -> None:
-        """Heartbeat until the session is over."""
+    async def _heartbeats(self, session: Session, link: ControlLink) -> None:
+        """Heartbeat until the session is over, or is another link's."""
         state = self._state
         fenced = 0
-        while session.live and state.sessions.get(session.api_name) is session:
+        while self._has(session, link):
             incarnation = state.incarnation
             try:
-                answer = await session.link.heartbeat(self._heartbeat(session, fenced))
+                answer = await link.heartbeat(self._heartbeat(session, fenced))
             except HermesError as error:
                 self._log.warning("heartbeat failed", why=error.detail)
-                session.live = False
+                self._end(session, link)
+                self._lost()
                 # An api that takes a Register and no heartbeat is not asked without a pause.
                 await trio.sleep(state.config.control.retry_min_seconds)
                 return
             if answer.fenced:
                 state.reincarnate(incarnation)
             if answer.fenced or answer.register_again:
-                session.live = False
+                self._end(session, link)
                 return
             if self._obey(session, answer, fenced):
                 fenced = session.fence
                 continue
             await self._beat.wait(session.heartbeat_seconds)
+
+    def _has(self, session: Session, link: ControlLink) -> bool:
+        current = self._state.sessions.get(session.api_name)
+        return session.live and session.link is link and current is session
+
+    def _end(self, session: Session, link: ControlLink) -> None:
+        """The session is over, unless another link has it by now; whoever stands by is woken."""
+        if session.link is link:
+            session.live = False
+            self._state.beat_now()
 
     def _obey(self, session: Session, answer: HeartbeatAnswer, fenced: int) -> bool:
         """Carry out orders; True where the api waits for the next heartbeat."""
@@ -159,6 +225,7 @@ class Link:
             queues=state.config.worker.queues,
             held=state.leases.held(),
             labels=state.config.worker.labels,
+            pulls=state.broker is not None,
         )
 
     def _heartbeat(self, session: Session, fenced: int) -> Heartbeat:

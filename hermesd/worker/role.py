@@ -20,12 +20,15 @@ from hermesd.core.job import ErrorInfo, Job, Kind
 from hermesd.core.outcome import Outcome, OutcomeKind
 from hermesd.http.server import serve
 from hermesd.observe.lag import sample_lag
+from hermesd.ports import Resolver
 from hermesd.worker.app import WorkerApp
 from hermesd.worker.claim import Claimer, Pulled
 from hermesd.worker.degraded import Degraded
+from hermesd.worker.endpoints import Endpoints
 from hermesd.worker.execute import Executor
 from hermesd.worker.leases import Running
-from hermesd.worker.link import Link, OpenLink
+from hermesd.worker.link import OpenLink
+from hermesd.worker.notes import NoteSender
 from hermesd.worker.processes import PoolLimits, ProcessPool
 from hermesd.worker.pull import Puller
 from hermesd.worker.pull_watch import PullWatch
@@ -80,19 +83,20 @@ async def run_worker(
     state: WorkerState,
     listeners: Sequence[Any],
     open_link: OpenLink,
+    resolver: Resolver,
     stop: Stop,
     *,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve until `stop.drain`, then drain and return.
+    """Serve until `stop.drain`, then drain and return; `resolver` finds the apis' addresses.
 
     `started` is called once the dispatch port serves; the worker registers as soon as an api
     answers, before or after that. The port is bound before Register and closed last, so that a
     refusal means death.
     """
     async with trio.open_nursery() as services:
-        reporter = Reporter(state)
-        links = [Link(state, each, open_link) for each in state.config.control.endpoints]
+        reporter, notes = Reporter(state), NoteSender(state)
+        endpoints = Endpoints(state, open_link, resolver)
         port_closed = trio.Event()
         async with trio.open_nursery() as jobs:
             pool = ProcessPool(
@@ -104,17 +108,17 @@ async def run_worker(
                 ),
                 logger=state.log,
             )
-            executor = Executor(state, pool)
+            executor = Executor(state, pool, notes)
             receiver = Receiver(state, executor, jobs)
             intake = Intake.of(state, executor, jobs)
             await services.start(
                 _serve_http, state, WorkerApp(state, receiver), listeners, port_closed
             )
             services.start_soon(reporter.run)
+            services.start_soon(notes.run)
             services.start_soon(sample_lag, state.lagged)
             services.start_soon(_watch_threads, state)
-            for link in links:
-                services.start_soon(link.run)
+            services.start_soon(endpoints.run)
             if intake is not None and state.broker is not None:
                 services.start_soon(intake.puller.run)
                 services.start_soon(PullWatch(state, state.broker, intake.puller).run)

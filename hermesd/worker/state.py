@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import socket
 from dataclasses import dataclass, field
+from typing import Final
 
 import structlog
 
@@ -16,6 +17,9 @@ from hermesd.ports import Broker, Clock, ControlLink, Messages
 from hermesd.signal import Signal
 from hermesd.worker.leases import Leases
 from hermesd.worker.slots import SlotTable
+
+# The lag is sampled twice a second: where that is longer ago, this process did not run.
+AWAKE_SECONDS: Final = 2.0
 
 
 @dataclass
@@ -36,14 +40,16 @@ class Session:
     last_batch: int = 0
     answer: DispatchAnswer | None = None
     fence: int = 0
+    takes_notes: bool = False
 
 
 @dataclass
 class WorkerState:
     """One worker process. `incarnation` changes when it is fenced; sessions are by api name.
 
-    `answered_at` is when any api last answered anything, in monotonic seconds. `broker` and
-    `messages` are None where jobs come from the apis alone.
+    `answered_at` is when any api last answered anything, in monotonic seconds; time in which this
+    process itself did not run is left out. `broker` and `messages` are None where jobs come from
+    the apis alone.
     """
 
     worker_id: str
@@ -69,6 +75,7 @@ class WorkerState:
     beats: dict[str, Signal] = field(default_factory=dict)  # by endpoint: heartbeat now
 
     def __post_init__(self) -> None:
+        self._ran_at = self.clock.monotonic()
         self.answered()
 
     def answered(self) -> None:
@@ -78,12 +85,17 @@ class WorkerState:
     @property
     def degraded(self) -> bool:
         """Whether jobs are run without an api, since none has answered for one TTL."""
-        silent_seconds = self.clock.monotonic() - self.answered_at
-        return self.broker is not None and silent_seconds >= self.config.liveness.ttl_seconds
+        now = self.clock.monotonic()
+        if self.broker is None or now - self._ran_at > AWAKE_SECONDS:
+            return False
+        return now - self.answered_at >= self.config.liveness.ttl_seconds
 
     def lagged(self, seconds: float) -> None:
         """The event loop ran a timer so late."""
         self.loop_lag_seconds = seconds
+        self._ran_at = self.clock.monotonic()
+        if seconds > AWAKE_SECONDS:
+            self.answered_at = min(self.answered_at + seconds, self._ran_at)
         self.metrics.loop_lag(seconds)
 
     @property
