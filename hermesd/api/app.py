@@ -15,6 +15,7 @@ from hermesd.api.routes.dlq import DLQ_HANDLERS
 from hermesd.api.routes.events import EVENT_HANDLERS
 from hermesd.api.routes.fleet import FLEET_HANDLERS
 from hermesd.api.routes.jobs import JOB_HANDLERS
+from hermesd.api.routes.schedules import SCHEDULE_HANDLERS
 from hermesd.api.routes.service import SERVICE_HANDLERS
 from hermesd.api.routes.submit import SubmitRoutes, submit_handlers
 from hermesd.api.services import ApiServices
@@ -142,6 +143,7 @@ def _build_litestar(services: ApiServices, submits: SubmitRoutes) -> Litestar:
             *submit_handlers(submits.one, submits.batch),
             *JOB_HANDLERS,
             *DLQ_HANDLERS,
+            *SCHEDULE_HANDLERS,
             *FLEET_HANDLERS,
             *EVENT_HANDLERS,
             *SERVICE_HANDLERS,

@@ -1,4 +1,4 @@
-"""The recent events of this api: a ring in memory that pages and streams are served from.
+"""The recent events of the fleet: a ring in memory that pages and streams are served from.
 
 Writing an event is one append and never waits, whatever reads: a stream keeps no buffer of its
 own but a position in the shared backlog, and one that has fallen behind it is told so and ends.
@@ -7,7 +7,7 @@ own but a position in the shared backlog, and one that has fallen behind it is t
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from itertools import islice
 from typing import Final, NamedTuple
@@ -18,6 +18,8 @@ from hermesd.core.errors import Unavailable
 from hermesd.core.events import EventKind
 from hermesd.core.job import Job
 from hermesd.core.records import EventRecord
+from hermesd.core.untold import UntoldEvents
+from hermesd.core.words import Event, Events
 from hermesd.ports import Clock
 
 # What a stream may be behind before it counts as lagged (about 1.5 MB in all).
@@ -25,7 +27,8 @@ BACKLOG: Final = 4096
 
 # Time, kind, job id and type, worker, message, run, attempt: made into an EventRecord for those who
 # read it, since most are never read. Not the job itself, which would keep its payload in memory.
-_Noted = tuple[float, EventKind, str, str, str | None, str, int, int]
+_Noted = Event
+_TOLD_OFTEN: Final = frozenset({EventKind.PROGRESS, EventKind.LOGGED})
 
 
 class Numbered(NamedTuple):
@@ -44,7 +47,7 @@ class RingClosed(Exception):
 
 
 class EventRing:
-    """The last events of this api. To be used from its event loop only.
+    """The last events at this api and, as told, at others. To be used from its event loop only.
 
     `size` events are kept for pages and for streams that come back; at most `max_streams`
     subscriptions are open at a time.
@@ -63,6 +66,7 @@ class EventRing:
         self._awaited = False
         self._streams = 0
         self._closed = False
+        self.untold: UntoldEvents | None = None  # what other apis are to be told, if there are any
 
     def publish(
         self,
@@ -73,24 +77,40 @@ class EventRing:
         job_type: str = "",
         worker_id: str | None = None,
         message: str = "",
+        run: int = 1,
+        attempt: int = 0,
     ) -> None:
-        """Tell of something, of `job` or of the job that id and type name."""
+        """Tell of something, of `job` or of the attempt that id, type and numbers name."""
         now = self._clock.utc()
         if job is None:
-            self._backlog.append((now, kind, job_id, job_type, worker_id, message, 1, 0))
+            noted: _Noted = (now, kind, job_id, job_type, worker_id, message, run, attempt)
         else:
-            self._backlog.append(_noted(now, kind, job, worker_id, message))
-        self._published(kind, 1)
+            noted = _noted(now, kind, job, worker_id, message)
+        self._publish(kind, [noted])
 
     def publish_all(self, kind: EventKind, jobs: Sequence[Job], message: str = "") -> None:
         """Tell the same of each of several jobs."""
         now = self._clock.utc()
-        self._backlog.extend([_noted(now, kind, job, None, message) for job in jobs])
-        self._published(kind, len(jobs))
+        self._publish(kind, [_noted(now, kind, job, None, message) for job in jobs])
 
-    def _published(self, kind: EventKind, number: int) -> None:
-        self._last_seq += number
-        self._totals[kind] += number
+    def relay(self, told: Events, api: str) -> None:
+        """Tell of what has happened at another api, and of how much of it is not known here."""
+        noted: list[_Noted] = list(told.events)
+        if told.left_out:
+            message = f"{told.left_out} events of {api} are not shown here"
+            noted.append((self._clock.utc(), EventKind.LEFT_OUT, "", "", None, message, 1, 0))
+        self._totals.update(told.kinds)
+        self._append(noted)
+
+    def _publish(self, kind: EventKind, noted: list[_Noted]) -> None:
+        self._totals[kind] += len(noted)
+        self._append(noted)
+        if self.untold is not None:
+            self.untold.add(kind, noted)
+
+    def _append(self, noted: list[_Noted]) -> None:
+        self._backlog.extend(noted)
+        self._last_seq += len(noted)
         if self._awaited:
             self._wake()
 
@@ -102,13 +122,27 @@ class EventRing:
     def recent(
         self, limit: int, kind: str | None = None, job_id: str | None = None
     ) -> Sequence[EventRecord]:
-        """Up to `limit` of the last `size` events, newest first."""
+        """Up to `limit` of the last `size` events, newest first.
+
+        Those of other apis come late, and stand where they belong by their time. Of what a job
+        tells again and again only the last word counts, unless such events are asked for.
+        """
         fitting = (
             _record(noted)
-            for noted in islice(reversed(self._backlog), self._size)
+            for noted in islice(self._newest_first(repeats=kind is not None), self._size)
             if (kind is None or noted[1] == kind) and (job_id is None or noted[2] == job_id)
         )
-        return list(islice(fitting, limit))
+        return sorted(islice(fitting, limit), key=_time_of, reverse=True)
+
+    def _newest_first(self, *, repeats: bool) -> Iterator[_Noted]:
+        told: set[tuple[str, str]] = set()
+        for noted in reversed(self._backlog):
+            kind, job_id = noted[1], noted[2]
+            if kind in _TOLD_OFTEN and not repeats:
+                if (kind, job_id) in told:
+                    continue
+                told.add((kind, job_id))
+            yield noted
 
     def totals(self) -> Mapping[str, int]:
         """How many events of each kind there were since the start."""
@@ -181,6 +215,10 @@ class Subscription:
 def _noted(now: float, kind: EventKind, job: Job, worker_id: str | None, message: str) -> _Noted:
     worker_id = worker_id or job.worker_id
     return (now, kind, job.id, job.type, worker_id, message, job.run, job.attempts)
+
+
+def _time_of(event: EventRecord) -> float:
+    return event.time
 
 
 def _record(noted: _Noted) -> EventRecord:

@@ -11,9 +11,11 @@ from hermesd.api.ledger import Ledger
 from hermesd.api.lines import Lines
 from hermesd.api.outage import Outage
 from hermesd.api.readahead import ReadAhead
+from hermesd.api.recount import RECONCILE_SECONDS, SUSPECT_SECONDS, Recount
 from hermesd.api.round import Round
 from hermesd.api.route import Reservation, Router
 from hermesd.api.state import ApiState
+from hermesd.api.telling import Telling
 from hermesd.core.errors import OutcomeUnknown, Unavailable
 from hermesd.core.job import Job, Rung
 from hermesd.core.records import Assignment
@@ -22,10 +24,6 @@ from hermesd.signal import Signal
 MAX_ROUND = 200  # jobs in one commit: while it is under way the last round's are being sent
 LOOK_AGAIN_SECONDS = 5.0
 RETRY_SECONDS = 0.5
-# How soon the counts are compared with the store: when they look wrong, and in any case.
-SUSPECT_SECONDS = 10.0
-RECONCILE_SECONDS = 60.0
-COUNT_ENDED_SHARE = 0.001  # of the time, at most: to count a million takes about a second
 
 
 class Feeder:
@@ -41,6 +39,7 @@ class Feeder:
         ledger: Ledger,
         work: Signal,
         left: Signal,
+        telling: Telling,
     ):
         self._state = state
         self._router = router
@@ -50,8 +49,8 @@ class Feeder:
         self._ledger = ledger
         self._work = work
         self._left = left
-        self._reconciled_at = state.clock.monotonic()
-        self._count_ended_at = self._reconciled_at
+        self._telling = telling
+        self._counts = Recount(state)
         self._returned = 0
 
     async def run(self) -> None:
@@ -67,14 +66,21 @@ class Feeder:
             outage.worked()
             if not busy:
                 self._left.set()
+                self._telling.tell_left()
                 await self._work.wait(LOOK_AGAIN_SECONDS)
+
+    def recount(self) -> None:
+        """Set all counts right by the store as soon as may be: others' changes were missed."""
+        self._counts.doubt()
+        self._work.set()
 
     async def run_once(self) -> int:
         """One round: how many jobs were offered to workers.
 
         Some may have been cancelled meanwhile; what stands behind them is for the next round.
         """
-        await self._reconcile(RECONCILE_SECONDS)
+        alone = self._state.neighbours.alone
+        await self._counts.when_due(RECONCILE_SECONDS if alone else SUSPECT_SECONDS)
         ahead, tally = self._state.ahead, self._state.tally
         if tally.returned != self._returned:
             # A job that came back from its worker may go before all that are known.
@@ -87,7 +93,7 @@ class Feeder:
             await self._reading.read(fed.pairs)
             fed.place()
         if not fed.placed:
-            await self._reconcile(SUSPECT_SECONDS)
+            await self._counts.when_due(SUSPECT_SECONDS)
             return 0
         await self._assign(fed.placed)
         return len(fed.placed)
@@ -120,30 +126,9 @@ class Feeder:
         for (before, slot), job in zip(placed, assigned, strict=True):
             if job is None:
                 slot.cancel()
+                state.metrics.lost_race(before.queue)
                 state.ahead.misjudged(before)
                 continue
             held = self._router.commit(slot, job)
             self._ledger.assigned(before, job)
             self._lines.send(slot.view, held, None)
-
-    async def _reconcile(self, seconds: float) -> None:
-        """Set the counts right by the store, unless that was done in the last `seconds`.
-
-        A job that waits in the store and is not counted would wait for ever. Those that have ended
-        are counted too rarely to matter, however many there are.
-        """
-        now, tally = self._state.clock.monotonic(), self._state.tally
-        if now - self._reconciled_at < seconds:
-            return
-        self._reconciled_at = now
-        before, settled = tally.waiting_changes, not tally.under_way
-        live = now < self._count_ended_at
-        counts = await self._state.reader.counts(live=live)
-        if not live:
-            took = self._state.clock.monotonic() - now
-            self._count_ended_at = now + took / COUNT_ENDED_SHARE
-        if settled and not tally.under_way and tally.waiting_changes == before:
-            tally.reset(counts)
-        else:
-            tally.amend(counts)
-        self._state.ahead.doubt(tally.counts().waiting)

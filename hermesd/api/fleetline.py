@@ -11,9 +11,9 @@ from hermesd.api.state import ApiState
 class FleetLine:
     """The agent that writes it, every `log.fleet_seconds`."""
 
-    def __init__(self, state: ApiState):
+    def __init__(self, state: ApiState, board: FleetBoard):
         self._state = state
-        self._board = FleetBoard(state.registry)
+        self._board = board
 
     async def run(self) -> None:
         """Write a line at every interval."""

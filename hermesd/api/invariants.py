@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import trio
 
+from hermesd.api.cancels import Cancels
 from hermesd.api.lines import Lines
 from hermesd.api.state import ApiState
 from hermesd.core.errors import OutcomeUnknown, Unavailable
@@ -22,8 +23,9 @@ MOST_COUNTED = 20_000
 class InvariantChecker:
     """The agent that compares memory with the store every CHECK_SECONDS."""
 
-    def __init__(self, state: ApiState, lines: Lines):
+    def __init__(self, state: ApiState, lines: Lines, cancels: Cancels):
         self._state = state
+        self._cancels = cancels
         self._lines = lines
         # Running jobs of a registered worker that nobody here holds, as of the last pass: between
         # commit and memory a job may be so for a moment, but not for a whole pass.
@@ -47,6 +49,7 @@ class InvariantChecker:
         for job in await self._state.reader.misowned(MOST_NAMED):
             self._breach("owner", job, f"{job.state} but owned by {job.owner}")
         rows = {job.id: job for job in await self._state.reader.assigned(self._state.name)}
+        self._cancels.seen(rows.values())  # of which another api has told in vain
         self._check_held(rows)
         self._check_unheld(rows)
 

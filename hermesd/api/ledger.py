@@ -12,11 +12,13 @@ import msgspec
 import trio
 
 from hermesd.api.state import ApiState
+from hermesd.core.ahead import place_of
 from hermesd.core.ends import Ends
 from hermesd.core.events import EventKind
 from hermesd.core.job import Job
 from hermesd.core.outcome import Settlement
 from hermesd.core.states import Move, State, after
+from hermesd.core.words import Due
 from hermesd.signal import Signal
 
 # What a settled job is then, and the event that tells of it.
@@ -52,13 +54,12 @@ class Ledger:
             state.metrics.waited(alike, state.clock.utc(), len(jobs))
             state.ring.publish_all(EventKind.DIRECT, jobs)
         elif alike.state is State.QUEUED:
-            waiting = state.tally.priorities(alike.queue, alike.type)[alike.priority]
-            state.ahead.arrived(jobs, waiting)
+            self._arrived(jobs)
             state.ring.publish_all(EventKind.QUEUED, jobs, note)
             self._work.set()
         else:
             state.ring.publish_all(EventKind.SUBMITTED, jobs)
-            self._due.set()
+            self._scheduled(min(job.run_at or 0.0 for job in jobs))
 
     def assigned(self, before: Job, now: Job) -> None:
         """A waiting job, or one that another worker refused, has a worker."""
@@ -96,7 +97,7 @@ class Ledger:
         self._state.published.left(job)
         self._state.metrics.settled(job, settlement)
         self._state.tally.left(job)
-        self._state.tally.states[State.FAILED] += 1
+        self._state.tally.changed(State.FAILED, 1)
         self._ended(job.id)
         message = settlement.error.message if settlement.error else ""
         self._state.ring.publish(EventKind.QUARANTINED, job=job, message=message)
@@ -114,7 +115,7 @@ class Ledger:
         else:
             state.tally.moved(State.RUNNING, target)
             if target is State.SCHEDULED:
-                self._due.set()
+                self._scheduled(settlement.run_at or 0.0)
             else:
                 self._ran(job)
         message = ""
@@ -129,15 +130,14 @@ class Ledger:
         if source is State.RUNNING:
             self._state.tally.returned += 1
         for job in jobs:
-            self._state.tally.states[source] -= 1
+            self._state.tally.changed(source, -1)
             self._state.tally.entered(job)
             if job.state.terminal:
                 self._ended(job.id)
                 self._state.ring.publish(EventKind.CANCELLED, job=job)
             else:
                 if source is not State.RUNNING:  # which gives a job its old place again
-                    waiting = self._state.tally.priorities(job.queue, job.type)[job.priority]
-                    self._state.ahead.arrived((job,), waiting)
+                    self._arrived((job,))
                 self._state.ring.publish(kind, job=job)
         self._work.set()
 
@@ -150,11 +150,11 @@ class Ledger:
 
     def purged(self, jobs: int) -> None:
         """An operator deleted so many failed jobs."""
-        self._state.tally.states[State.FAILED] -= jobs
+        self._state.tally.changed(State.FAILED, -jobs)
 
     def pruned(self, state: State, jobs: int) -> None:
         """So many jobs that had ended in `state` were deleted because their time was over."""
-        self._state.tally.states[state] -= jobs
+        self._state.tally.changed(state, -jobs)
         self._state.metrics.pruned(state, jobs)
 
     async def wait_ended(self, job_id: str, seconds: float) -> None:
@@ -166,6 +166,26 @@ class Ledger:
         finally:
             if event.statistics().tasks_waiting == 0 and self._waiters.get(job_id) is event:
                 del self._waiters[job_id]
+
+    def ended_elsewhere(self, job_ids: Iterable[str]) -> None:
+        """Other apis say that runs of these jobs have ended."""
+        for job_id in job_ids:
+            self._ended(job_id)
+
+    def _arrived(self, jobs: Sequence[Job]) -> None:
+        """Jobs alike begin to wait; those of other apis' shares are read when it is their turn."""
+        state, alike = self._state, jobs[0]
+        if state.neighbours.all_mine(jobs):
+            waiting = state.tally.priorities(alike.queue, alike.type)[alike.priority]
+            state.ahead.arrived(jobs, waiting)
+        else:
+            state.ahead.hidden(place_of(alike))
+
+    def _scheduled(self, at: float) -> None:
+        """A job is due at that UTC second."""
+        self._due.set()
+        if not self._state.neighbours.alone:
+            self._state.bus.tell(Due(at=at))
 
     def _ran(self, job: Job) -> None:
         """A run of the job has ended in a worker, which must not have happened before."""

@@ -20,7 +20,7 @@ from hermesd.core.records import KnownType
 
 DOC: Final = "doc"
 _REF: Final = "#/components/schemas/{name}"
-_METHODS: Final = frozenset({"GET", "POST", "DELETE"})
+_METHODS: Final = frozenset({"GET", "POST", "PUT", "DELETE"})
 
 
 class Doc(msgspec.Struct, frozen=True, kw_only=True):

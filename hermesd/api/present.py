@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import Final
 
 import msgspec
 from msgspec import UNSET
@@ -16,6 +17,7 @@ from hermesd.api.views import (
     ErrorView,
     EventView,
     JobView,
+    LogLineView,
     MachineView,
     SubmitView,
     TypeView,
@@ -24,6 +26,7 @@ from hermesd.api.views import (
 )
 from hermesd.core.fleet import FleetEntry
 from hermesd.core.job import ErrorInfo, Job
+from hermesd.core.notes import KeptLine, Told
 from hermesd.core.records import EventRecord, KnownType
 
 
@@ -42,8 +45,36 @@ def _time(seconds: float | None) -> str | None:
     return None if seconds is None else rfc3339(seconds)
 
 
+NOTHING_TOLD: Final = Told()
+
+
+def told_view(job: Job, told: Told | None) -> JobView:
+    """A job as clients see it, with what it has told of itself (None: nothing)."""
+    told = told or NOTHING_TOLD
+    progress = told.progress
+    return msgspec.structs.replace(
+        job_view(job),
+        progress=None if progress is None else progress.fraction,
+        progress_note=None if progress is None else progress.note,
+        progress_at=None if progress is None else rfc3339(progress.at),
+        logs_dropped=told.logs_dropped,
+    )
+
+
+def log_line_view(line: KeptLine) -> LogLineView:
+    """A line of a job's log."""
+    return LogLineView(
+        number=line.number,
+        time=rfc3339(line.at),
+        run=line.run,
+        attempt=line.attempt,
+        level=line.level,
+        line=line.line,
+    )
+
+
 def job_view(job: Job) -> JobView:
-    """A job as clients see it."""
+    """A job as it was submitted."""
     created = rfc3339(job.created_at)
     return JobView(
         id=job.id,
@@ -90,13 +121,15 @@ def submit_view(answer: SubmitAnswer) -> SubmitView:
 
 def batch_view(answers: Sequence[SubmitAnswer]) -> BatchView:
     """The answer on a batch."""
-    repeated = direct = 0
+    repeated = direct = scheduled = 0
     items = []
     for answer in answers:
         if answer.repeated:
             repeated += 1
         elif answer.routed == "direct":
             direct += 1
+        elif answer.routed == "scheduled":
+            scheduled += 1
         item = BatchItemView(
             id=answer.job.id,
             routed=answer.routed,
@@ -108,7 +141,8 @@ def batch_view(answers: Sequence[SubmitAnswer]) -> BatchView:
     return BatchView(
         count=len(answers),
         direct=direct,
-        queued=len(answers) - repeated - direct,
+        queued=len(answers) - repeated - direct - scheduled,
+        scheduled=scheduled,
         repeated=repeated,
         jobs=items,
     )

@@ -32,4 +32,7 @@ class ReadAhead:
                 raise
             # Those on their way are fewer than MOST: a reading that was cut off is never empty.
             jobs = [job for job in found if not self._state.published.is_on_way(job.id)]
-            ahead.read(places, jobs, everything=len(found) < MOST)
+            picked, left = self._state.neighbours.pick(jobs, self._state.clock.monotonic())
+            ahead.read(places, picked, everything=len(found) < MOST)
+            for place in left:
+                ahead.hidden(place)

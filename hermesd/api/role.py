@@ -10,21 +10,24 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import msgspec
 import trio
 
 from hermesd.api.absent import Absentees
 from hermesd.api.acceptance import Patience
 from hermesd.api.admission import Admission
+from hermesd.api.adopter import Adopter
 from hermesd.api.amqp import AmqpAgents
 from hermesd.api.app import build_app
 from hermesd.api.brokerside import BrokerSide
+from hermesd.api.cancels import Cancels
 from hermesd.api.catalogue import Catalogue
 from hermesd.api.control import Control
 from hermesd.api.elsewhere import Elsewhere
 from hermesd.api.feed import Feeder
+from hermesd.api.firing import Firings
 from hermesd.api.fleet import FleetBoard
 from hermesd.api.fleetline import FleetLine
+from hermesd.api.hearing import Hearers, Hearing
 from hermesd.api.hooks import Findings
 from hermesd.api.invariants import InvariantChecker
 from hermesd.api.ladder import Ladder
@@ -36,16 +39,18 @@ from hermesd.api.reap import Reaper
 from hermesd.api.record import Recorder
 from hermesd.api.retain import Retainer
 from hermesd.api.route import Router
+from hermesd.api.scheduler import Scheduler
+from hermesd.api.schedules import ScheduleBook
 from hermesd.api.services import ApiServices
 from hermesd.api.state import ApiState
 from hermesd.api.submit import Submitter
+from hermesd.api.telling import Telling
 from hermesd.api.timers import DueTimer
-from hermesd.core.job import Job
 from hermesd.core.jobtype import JobType
 from hermesd.http.server import serve
 from hermesd.observe.lag import sample_lag
 from hermesd.observe.metrics import CommitStats
-from hermesd.ports import ControlService, TypeCatalogue
+from hermesd.ports import ControlService, Schedules, TypeCatalogue
 from hermesd.signal import Signal
 
 
@@ -62,6 +67,7 @@ class ApiParts:
     """What the daemon hands to the role beside the state; `broker` is None where there is none."""
 
     types: TypeCatalogue
+    schedules: Schedules
     installed: Sequence[JobType]
     open_control: Callable[[ControlService], AbstractAsyncContextManager[BoundControl]]
     listeners: Sequence[Any]
@@ -77,7 +83,7 @@ class ApiAgents:
     def __init__(self, state: ApiState, parts: ApiParts, nursery: trio.Nursery):
         self._state = state
         self._parts = parts
-        work, due = Signal(), Signal()
+        work, due, schedules_changed = Signal(), Signal(), Signal()
         self.catalogue = Catalogue(parts.types, state.clock)
         self.lines = Lines(state, nursery)
         self.ledger = Ledger(state, work, due)
@@ -97,23 +103,41 @@ class ApiAgents:
             work,
         )
         ladder, reading, left = Ladder(state), ReadAhead(state), Signal()
-        self.feeder = Feeder(state, router, ladder, reading, self.lines, self.ledger, work, left)
+        self.telling = Telling(state)
+        self.feeder = Feeder(
+            state, router, ladder, reading, self.lines, self.ledger, work, left, self.telling
+        )
         self.amqp = (
             None
             if parts.broker is None
             else AmqpAgents(state, parts.broker, ladder, reading, self.ledger, self.recorder, left)
         )
+        self.adopter = Adopter(state, self.lines)
         self.absentees = Absentees(state, self.reaper)
-        self.checker = InvariantChecker(state, self.lines)
-        self.fleet_line = FleetLine(state)
+        cancels = Cancels(state, self.lines)
+        self.checker = InvariantChecker(state, self.lines, cancels)
+        self.board = FleetBoard(state.registry)
+        self.fleet_line = FleetLine(state, self.board)
         self.timer = DueTimer(state, self.ledger, due)
+        hearers = Hearers(
+            work=work,
+            fleet=self.board.changed,
+            due=self.timer.heard,
+            recount=self.feeder.recount,
+            schedules=schedules_changed.set,
+            greet=self.telling.greet,
+        )
+        self.hearing = Hearing(state, self.ledger, cancels, hearers)
         self.retainer = Retainer(state, self.ledger)
         admission = Admission(state.config, self.catalogue)
         patience = Patience(state.config.api.dispatch_wait_seconds, nursery)
+        firings, kept = Firings(admission), parts.schedules
+        self.scheduler = Scheduler(state, kept, firings, self.ledger, schedules_changed)
+        self.schedules = ScheduleBook(state, kept, firings, self.scheduler, schedules_changed)
         self.submitter = Submitter(state, admission, router, self.lines, self.ledger, patience)
         aftermath = Aftermath(
             cancelled=self.ledger.cancelled,
-            cancel_requested=self._cancel_requested,
+            cancel_requested=cancels.asked,
             queued=self.ledger.queued,
             purged=self.ledger.purged,
         )
@@ -121,20 +145,21 @@ class ApiAgents:
 
     async def recall(self) -> None:
         """Take up where an earlier life of this api ended."""
+        await self.adopter.begin()
         await self._state.fleet.count_as_heard()
         self.reaper.remember(await self._state.reader.assigned(self._state.name))
         self._state.tally.reset(await self._state.reader.counts())
         await self.catalogue.load(self._parts.installed)
+        await self.schedules.declare(self._state.config.schedules)
         if self.amqp is not None:
             await self.amqp.catch_up()
 
     def services(self) -> ApiServices:
         """What the HTTP routes are served from."""
         state = self._state
-        fleet = FleetBoard(state.registry)
         state.metrics.watch(
             counts=state.tally.counts,
-            fleet=fleet,
+            fleet=self.board,
             commits=self._parts.commits,
             rung=lambda: state.queue.rung,
             with_broker=None if self.amqp is None else lambda: state.published.total,
@@ -147,9 +172,11 @@ class ApiAgents:
             recorder=self.recorder,
             operator=self.operator,
             reader=state.reader,
+            notes=state.notes,
+            schedules=self.schedules,
             catalogue=self.catalogue,
             ring=state.ring,
-            fleet=fleet,
+            fleet=self.board,
             metrics=state.metrics,
             queue=state.queue,
             store_check=self._parts.store_check,
@@ -160,17 +187,12 @@ class ApiAgents:
             broker=self.amqp.keeper if self.amqp is not None else None,
         )
 
-    def _cancel_requested(self, job: Job) -> None:
-        """A running job is to be cancelled: its worker hears of it in its next heartbeat answer."""
-        found = self._state.registry.holder(job.id, job.lease)
-        if found is None:
-            # Its assignment is committed and not in memory yet: the reaper reads it again.
-            self.lines.adopt_later([job.id])
-            return
-        view, held = found
-        held.job = msgspec.structs.replace(held.job, cancel_requested=True)
-        self._state.log.info("cancel requested", job_id=job.id, worker_id=view.worker_id)
-        self.lines.poke(view.incarnation)
+    async def follow_others(self) -> None:
+        """What is done for the sake of other apis on the same store, for ever."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.hearing.run)
+            nursery.start_soon(self.telling.run)
+            nursery.start_soon(self.board.follow, self._state.fleet)
 
 
 async def run_api(
@@ -192,7 +214,9 @@ async def run_api(
             agents.reaper.run,
             agents.feeder.run,
             agents.timer.run,
+            agents.scheduler.run,
             agents.absentees.run,
+            agents.adopter.run,
             agents.checker.run,
             agents.fleet_line.run,
             agents.retainer.run,
@@ -200,6 +224,8 @@ async def run_api(
             services.start_soon(agent)
         if agents.amqp is not None:
             services.start_soon(agents.amqp.run)
+        if state.bus.shared:
+            services.start_soon(agents.follow_others)
         services.start_soon(sample_lag, state.metrics.loop_lag)
         services.start_soon(_close_streams, state, stop_intake)
         async with parts.open_control(agents.control) as control:
@@ -211,6 +237,8 @@ async def run_api(
             await stop_services.wait()
             with trio.move_on_after(state.config.drain.report_seconds):
                 await agents.lines.flushed()
+                await agents.adopter.leave()
+        agents.telling.take_leave()
         services.cancel_scope.cancel()
 
 

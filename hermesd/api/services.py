@@ -11,11 +11,12 @@ from structlog.typing import FilteringBoundLogger
 from hermesd.api.catalogue import Catalogue
 from hermesd.api.events import EventRing
 from hermesd.api.operate import Operator
+from hermesd.api.schedules import ScheduleBook
 from hermesd.api.submit import JobRequest, SubmitAnswer
 from hermesd.config import Config
 from hermesd.core.records import Counts
 from hermesd.observe.metrics import ApiMetrics
-from hermesd.ports import Clock, FleetView, JobQueue, JobReader
+from hermesd.ports import Clock, FleetView, JobQueue, JobReader, Notes
 
 
 class TakesJobs(Protocol):
@@ -59,6 +60,8 @@ class ApiServices:
     recorder: KnowsEnds
     operator: Operator
     reader: JobReader
+    notes: Notes
+    schedules: ScheduleBook
     catalogue: Catalogue
     ring: EventRing
     fleet: FleetView

@@ -8,21 +8,37 @@ from dataclasses import dataclass, field
 import structlog
 import structlog.typing
 
+from hermesd.api.alone import Alone
+from hermesd.api.counted import CountedJobs, CountedOutbox
 from hermesd.api.events import EventRing
 from hermesd.api.published import Published
+from hermesd.api.unrecorded import Unrecorded
 from hermesd.config import Config
 from hermesd.core.ahead import Ahead
+from hermesd.core.neighbours import Neighbours
 from hermesd.core.registry import Registry
 from hermesd.core.tally import Tally
 from hermesd.observe.metrics import ApiMetrics
-from hermesd.ports import Broker, Clock, Fleet, JobQueue, JobReader, JobStore, Outbox
+from hermesd.ports import (
+    Apis,
+    Broker,
+    Bus,
+    Clock,
+    Fleet,
+    JobQueue,
+    JobReader,
+    JobStore,
+    Notes,
+    Outbox,
+)
 
 
 @dataclass(frozen=True)
 class ApiState:
     """One api's state. `name` outlives restarts, `boot` does not; `chance` is from [0, 1).
 
-    `broker` is None where the queue needs none.
+    `url` is where people reach it, `broker` is None where the queue needs none. What `jobs` and
+    `outbox` are asked to change is noted in the tally as under way.
     """
 
     name: str
@@ -35,12 +51,24 @@ class ApiState:
     reader: JobReader
     fleet: Fleet
     outbox: Outbox
+    apis: Apis
+    notes: Notes
     queue: JobQueue
     ring: EventRing
     metrics: ApiMetrics
     log: structlog.typing.FilteringBoundLogger
+    url: str = ""
     broker: Broker | None = None
+    bus: Bus = field(default_factory=Alone)
     registry: Registry = field(default_factory=Registry)
     tally: Tally = field(default_factory=Tally)
     ahead: Ahead = field(default_factory=Ahead)
     published: Published = field(default_factory=Published)
+    unrecorded: Unrecorded = field(default_factory=Unrecorded)
+    neighbours: Neighbours = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "neighbours", Neighbours(self.name))
+        changes = self.tally.changes
+        object.__setattr__(self, "jobs", CountedJobs(self.jobs, changes))
+        object.__setattr__(self, "outbox", CountedOutbox(self.outbox, changes))

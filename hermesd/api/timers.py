@@ -25,6 +25,12 @@ class DueTimer:
         self._state = state
         self._ledger = ledger
         self._due = due
+        self._next_look = 0.0  # UTC
+
+    def heard(self, at: float) -> None:
+        """Another api has scheduled something for that UTC second."""
+        if at < self._next_look:
+            self._due.set()
 
     async def run(self) -> None:
         """Release what is due, then sleep until more is, or until something is scheduled."""
@@ -37,6 +43,7 @@ class DueTimer:
                 await trio.sleep(RETRY_SECONDS)
                 continue
             outage.worked()
+            self._next_look = self._state.clock.utc() + seconds
             await self._due.wait(seconds)
 
     async def run_once(self) -> float:

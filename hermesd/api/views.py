@@ -34,7 +34,7 @@ class ErrorView(View, frozen=True, kw_only=True):
 
 
 class JobView(View, frozen=True, kw_only=True):
-    """One job."""
+    """One job; what it has told of itself is in the answers on reads only."""
 
     id: str
     type: str
@@ -58,6 +58,10 @@ class JobView(View, frozen=True, kw_only=True):
     finished_at: Time | None
     result: AnyJson | None
     error: ErrorView | None
+    progress: float | UnsetType | None = UNSET
+    progress_note: str | UnsetType | None = UNSET
+    progress_at: Time | UnsetType | None = UNSET
+    logs_dropped: int | UnsetType = UNSET
 
 
 class JobAnswer(View, frozen=True, kw_only=True):
@@ -74,7 +78,10 @@ class JobPageView(View, frozen=True, kw_only=True):
 
 
 class SubmitView(View, frozen=True, kw_only=True):
-    """A committed job. `direct`: `worker_id` has taken it; `queue`: it waits, `note` says why."""
+    """A committed job. `direct`: `worker_id` has taken it; `queue`: it waits, `note` says why.
+
+    `scheduled`: it waits for its `run_at`.
+    """
 
     job: JobView
     routed: str
@@ -99,6 +106,7 @@ class BatchView(View, frozen=True, kw_only=True):
     count: int
     direct: int
     queued: int
+    scheduled: int
     repeated: int
     jobs: Sequence[BatchItemView]
 
@@ -121,6 +129,28 @@ class EventList(View, frozen=True, kw_only=True):
 
     count: int
     events: Sequence[EventView]
+
+
+class LogLineView(View, frozen=True, kw_only=True):
+    """One line of a job's log; `number` rises from line to line."""
+
+    number: int
+    time: Time
+    run: int
+    attempt: int
+    level: str
+    line: str
+
+
+class LogView(View, frozen=True, kw_only=True):
+    """Lines of a job's log, oldest first; `next_after` leads to the next page, null: no more yet.
+
+    `dropped` lines of the job were too many and are not kept.
+    """
+
+    lines: Sequence[LogLineView]
+    next_after: int | None
+    dropped: int
 
 
 class WorkerView(View, frozen=True, kw_only=True):
@@ -228,7 +258,7 @@ class WaitingView(View, frozen=True, kw_only=True):
 
 
 class StatsView(View, frozen=True, kw_only=True):
-    """Counts from this api's memory; `since_start` are events that this api saw.
+    """Counts from this api's memory; `since_start` are events that it saw, or was told of.
 
     `rung` is where jobs wait that no worker can take; `rung_reason` says why not at the broker,
     where one is configured.

@@ -37,6 +37,7 @@ class Ahead:
         self._room = max_bytes
         self._max_bytes = max_bytes
         self._arrived: list[Job] | None = None  # while the store is being read
+        self._hidden: set[Place] = set()  # meanwhile
 
     def line(self, place: Place) -> Line | None:
         """What is known of a line, None for nothing."""
@@ -73,6 +74,14 @@ class Ahead:
         if line is not None:
             line.whole = False
 
+    def hidden(self, place: Place) -> None:
+        """Others stand in this line, which are not known here."""
+        line = self._lines.get(place)
+        if line is not None:
+            line.whole = False
+        if self._arrived is not None:
+            self._hidden.add(place)
+
     def clear(self) -> None:
         """Nothing is known."""
         self._lines.clear()
@@ -81,6 +90,7 @@ class Ahead:
     def begin_reading(self) -> None:
         """The store is asked what waits: remember what comes until it has answered."""
         self._arrived = []
+        self._hidden.clear()
 
     def give_up_reading(self) -> None:
         """It did not answer: what came meanwhile is known to the store only."""
@@ -104,6 +114,8 @@ class Ahead:
         for job in jobs:
             self._lines[place_of(job)].jobs.append(job)
             self._room -= _size(job)
+        for place in self._hidden & self._lines.keys():
+            self._lines[place].whole = False
         for job in arrived:
             came = self._lines.get(place_of(job))
             if came is not None and job.id not in known:

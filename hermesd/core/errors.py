@@ -156,6 +156,13 @@ class StoreUnavailable(Unavailable):
     title = "Store unavailable"
 
 
+class Busy(Unavailable):
+    """An api takes no further calls: too many are under way, or it is shutting down."""
+
+    slug = "busy"
+    title = "Busy"
+
+
 class QueueFull(Unavailable):
     """As many jobs wait as the configuration allows."""
 

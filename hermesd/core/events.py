@@ -18,6 +18,8 @@ class EventKind(StrEnum):
     PUBLISHED = "published"  # it waits at the broker now
     TAKEN_BACK = "taken-back"  # it waits in the store again
     STARTED = "started"
+    PROGRESS = "progress"  # a running job told how far it is
+    LOGGED = "logged"  # a running job added lines to its log
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     RETRY = "retry"
@@ -37,3 +39,4 @@ class EventKind(StrEnum):
     DISPATCH_FAILED = "dispatch-failed"
     UNSTORABLE = "unstorable"
     DROPPED = "dropped"
+    LEFT_OUT = "left-out"  # of the events of another api, some are not known here

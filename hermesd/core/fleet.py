@@ -28,7 +28,10 @@ class Incarnation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Registration(msgspec.Struct, frozen=True, kw_only=True):
-    """A worker presents itself. `address` is host:port of its dispatch endpoint."""
+    """A worker presents itself. `address` is host:port of its dispatch endpoint.
+
+    `pulls`: whether it pulls from the broker; None where it does not say.
+    """
 
     worker_id: str
     incarnation: str
@@ -40,10 +43,14 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True):
     queues: tuple[str, ...]
     held: tuple[Token, ...] = ()
     labels: Mapping[str, str] = {}
+    pulls: bool | None = None
 
 
 class RegistrationAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """`invalid`: held leases that are valid no longer; fenced: come back as a new incarnation."""
+    """`invalid`: held leases that are valid no longer; fenced: come back as a new incarnation.
+
+    `takes_notes`: the api knows what to do with what running jobs tell; older ones do not.
+    """
 
     api_name: str
     api_boot: str
@@ -51,6 +58,7 @@ class RegistrationAnswer(msgspec.Struct, frozen=True, kw_only=True):
     invalid: tuple[Token, ...] = ()
     fenced: bool = False
     heartbeat_seconds: float = 5.0
+    takes_notes: bool = False
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,6 +126,7 @@ class WorkerStatus(StrEnum):
     BUSY = "busy"
     DRAINING = "draining"
     UNREACHABLE = "unreachable"
+    ELSEWHERE = "elsewhere"  # it lives by the store, and is registered with other apis only
 
 
 class FleetEntry(msgspec.Struct, frozen=True, kw_only=True):

@@ -74,6 +74,7 @@ class WorkerView:
         self.address = registration.address
         self.slots = dict(registration.slots)
         self.queues = frozenset(registration.queues)
+        self.pulls = registration.pulls is not False
         self.kinds = {job_type.name: str(job_type.kind) for job_type in registration.types}
 
     def enrol(self, number: int, retyped: Callable[[], None]) -> None:

@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
+from hermesd.core.changes import Changes, agreed
 from hermesd.core.job import Job
 from hermesd.core.records import Counts
 from hermesd.core.states import State
+from hermesd.core.untold import UntoldMoves
+from hermesd.core.words import Change, Place
+
+_STATES: Final = {str(state): state for state in State}
 
 
 class Tally:
     """Jobs by state, and waiting ones by queue, type and priority.
 
-    `waiting_changes` rises with every change of the latter, so that a reader of the store can tell
-    whether its counts are outdated; `returned` with every job that comes back to its old place.
-    `under_way` are changes that the store may have already, and that are not counted here yet.
+    `returned` rises with every job that comes back to its old place, `gained` with every one that
+    begins to wait. `changes` are those that the store may have already, and that are not counted
+    here yet; `untold` notes what this api has changed, while there are others to be told.
     """
 
     def __init__(self) -> None:
         self.states: Counter[State] = Counter()
         self._waiting: dict[str, dict[str, Counter[int]]] = {}
         self.waiting_total = 0
-        self.waiting_changes = 0
         self.returned = 0
-        self.under_way = 0
+        self.changes = Changes()
+        self.gained = 0
+        self.untold: UntoldMoves | None = None
 
     def reset(self, counts: Counts) -> None:
         """Start over from what the store says, of the states that it counted."""
@@ -35,28 +42,62 @@ class Tally:
         for (queue, job_type, priority), number in counts.waiting.items():
             self._shift(queue, job_type, priority, number)
 
-    def amend(self, counts: Counts) -> None:
-        """Add what waits by the store and is not known here; for counts that may be outdated."""
-        for (queue, job_type, priority), number in counts.waiting.items():
-            if not self._waiting.get(queue, {}).get(job_type, Counter())[priority]:
-                self._shift(queue, job_type, priority, number)
+    def reconcile(self, counts: Counts, touched: int) -> None:
+        """Go over to the store's counts where changes of so many jobs explain no difference.
+
+        What waits and is not known here at all is counted in any case: it would never be looked
+        for, while one too many is found to be none.
+        """
+        for state, number in counts.states.items():
+            self.states[state] = agreed(self.states[state], number, touched)
+        known = self.counts().waiting
+        for place in {*known, *counts.waiting}:
+            mine, theirs = known.get(place, 0), counts.waiting.get(place, 0)
+            now = agreed(mine, theirs, touched) if mine else theirs
+            if now != mine:
+                self._shift(*place, now - mine)
+        if not touched:
+            self.changes.doubtful = False
 
     def entered(self, job: Job, jobs: int = 1) -> None:
         """A job, or so many alike in queue, type, priority and state, are now in that state."""
-        self.states[job.state] += jobs
+        self.changed(job.state, jobs)
         if job.state is State.QUEUED:
-            self._shift(job.queue, job.type, job.priority, jobs)
+            self.gained += jobs
+            self._waits(job, jobs)
 
     def left(self, job: Job) -> None:
         """A job is no longer in the state that it has here."""
-        self.states[job.state] -= 1
+        self.changed(job.state, -1)
         if job.state is State.QUEUED:
-            self._shift(job.queue, job.type, job.priority, -1)
+            self._waits(job, -1)
 
     def moved(self, source: State, target: State) -> None:
         """A job went from one state to another, neither of them queued."""
-        self.states[source] -= 1
-        self.states[target] += 1
+        self.changed(source, -1)
+        self.changed(target, 1)
+
+    def changed(self, state: State, jobs: int) -> None:
+        """So many more jobs are in a state, other than queued."""
+        self.states[state] += jobs
+        if self.untold is not None:
+            self.untold.changed(state, jobs)
+
+    def heard(self, states: Mapping[str, int], waiting: Sequence[Change]) -> None:
+        """Another api has told by how many jobs these counts have changed."""
+        jobs = sum(map(abs, states.values()))
+        with self.changes.of(jobs):
+            for name, number in states.items():
+                if (state := _STATES.get(name)) is not None:
+                    self.states[state] += number
+            for queue, job_type, priority, number in waiting:
+                self._shift(queue, job_type, priority, number)
+
+    def at_least_one(self, place: Place) -> None:
+        """Another api has told that jobs wait in that place."""
+        queue, job_type, priority = place
+        if not self.priorities(queue, job_type).get(priority):
+            self._shift(queue, job_type, priority, 1)
 
     def pairs(self) -> Iterable[tuple[str, str]]:
         """The (queue, type) pairs in which jobs wait."""
@@ -93,8 +134,12 @@ class Tally:
             },
         )
 
+    def _waits(self, job: Job, jobs: int) -> None:
+        self._shift(job.queue, job.type, job.priority, jobs)
+        if self.untold is not None:
+            self.untold.waits(job, jobs)
+
     def _shift(self, queue: str, job_type: str, priority: int, change: int) -> None:
-        self.waiting_changes += 1
         types = self._waiting.setdefault(queue, {})
         levels = types.setdefault(job_type, Counter())
         levels[priority] += change

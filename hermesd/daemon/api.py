@@ -7,7 +7,6 @@ import secrets
 import socket
 import ssl
 from functools import partial
-from pathlib import Path
 
 import trio
 from structlog.typing import FilteringBoundLogger
@@ -20,16 +19,18 @@ from hermesd.bridge.grpc_server import open_control_server
 from hermesd.clock import SystemClock
 from hermesd.config import Config
 from hermesd.core.amqp_names import Names
+from hermesd.core.endpoints import join_endpoint
 from hermesd.core.errors import ConfigError
 from hermesd.daemon.broker import messages_of, open_broker
+from hermesd.daemon.bus import open_bus
+from hermesd.daemon.naming import hold_name
+from hermesd.daemon.store import open_store
 from hermesd.handlers.catalogue import Catalogue
 from hermesd.http.server import Listener, open_listeners
 from hermesd.observe.metrics import ApiMetrics, CommitStats
-from hermesd.ports import Broker, JobQueue
+from hermesd.ports import Broker, Bus, JobQueue
 from hermesd.queues.embedded import EmbeddedQueue
-from hermesd.stores.sqlite import SqliteStore, open_sqlite
-
-SQLITE = "sqlite:///"
+from hermesd.stores.store import Store
 
 
 class RunningApi:
@@ -58,13 +59,19 @@ class RunningApi:
         running = cls(config, address_of(config.api.host, listeners))
         run = partial(running._run, config, clock, log, catalogue, role, listeners)
         port: int = await nursery.start(run)
-        running.endpoint = join_host_port(_dialable(config.control.host), port)
+        running.endpoint = join_endpoint(_dialable(config.control.host), port)
         return running
 
     async def stop(self) -> None:
         """End the services after the intake; returns when the store is closed."""
         self._stop_services.set()
         await self._ended.wait()
+
+    def _url(self, config: Config) -> str:
+        """Where people of other machines find it, as far as it knows."""
+        host, _, port = self.http_address.rpartition(":")
+        named = socket.getfqdn() if config.api.host in ("0.0.0.0", "::") else host
+        return f"{'https' if config.api.tls_cert_file else 'http'}://{named}:{port}"
 
     async def _run(
         self,
@@ -76,22 +83,20 @@ class RunningApi:
         listeners: list[Listener],
         task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
     ) -> None:
+        name, boot = config.api.name or socket.gethostname(), secrets.token_hex(8)
         try:
             async with (
-                open_sqlite(
-                    sqlite_path(config.store.url),
-                    clock=clock,
-                    max_group=config.store.max_group,
-                    max_pending=config.store.max_pending,
-                    busy_timeout_seconds=config.store.busy_timeout_seconds,
-                    log=log,
-                    migrate=config.store.migrate,
-                ) as store,
+                open_store(config.store, clock, log) as store,
+                hold_name(config.store, name, log),
                 open_broker(config.queue, log) as broker,
+                open_bus(config.store, name, boot, log) as bus,
             ):
-                state, side = await _state(config, clock, log, store, broker)
+                state, side = await _state(
+                    config, clock, log, store, broker, bus, name, boot, self._url(config)
+                )
                 parts = ApiParts(
                     types=store.types,
+                    schedules=store.schedules,
                     installed=catalogue.types(),
                     open_control=partial(
                         open_control_server,
@@ -119,24 +124,29 @@ class RunningApi:
             self._ended.set()
 
 
-def _commits(store: SqliteStore) -> CommitStats:
+def _commits(store: Store) -> CommitStats:
     stats = store.stats()
-    return stats.commits, stats.items, stats.last_commit_seconds
+    return CommitStats(stats.commits, stats.items, stats.last_commit_seconds, stats.repeats)
 
 
 async def _state(
     config: Config,
     clock: SystemClock,
     log: FilteringBoundLogger,
-    store: SqliteStore,
+    store: Store,
     broker: Broker | None,
+    bus: Bus,
+    name: str,
+    boot: str,
+    url: str,
 ) -> tuple[ApiState, BrokerSide | None]:
     metrics = ApiMetrics(process_collectors=config.metrics.process_collectors)
     store_id = await store.fleet.store_id()
     queue, side = _queue(config, store, store_id, broker, metrics)
     state = ApiState(
-        name=config.api.name or socket.gethostname(),
-        boot=secrets.token_hex(8),
+        name=name,
+        boot=boot,
+        url=url,
         store_id=store_id,
         config=config,
         clock=clock,
@@ -145,17 +155,20 @@ async def _state(
         reader=store.reader,
         fleet=store.fleet,
         outbox=store.outbox,
+        apis=store.apis,
+        notes=store.notes,
         queue=queue,
         ring=EventRing(config.events.ring, clock, config.events.max_streams),
         metrics=metrics,
         log=log,
         broker=broker,
+        bus=bus,
     )
     return state, side
 
 
 def _queue(
-    config: Config, store: SqliteStore, store_id: str, broker: Broker | None, metrics: ApiMetrics
+    config: Config, store: Store, store_id: str, broker: Broker | None, metrics: ApiMetrics
 ) -> tuple[JobQueue, BrokerSide | None]:
     if broker is None:
         return EmbeddedQueue(store.jobs), None
@@ -191,24 +204,12 @@ async def _listen(config: Config) -> list[Listener]:
     return await open_listeners(config.api.host, config.api.port, ssl_context=context)
 
 
-def sqlite_path(url: str) -> Path:
-    """The file of a store URL `sqlite:///relative` or `sqlite:////absolute`."""
-    if not url.startswith(SQLITE) or len(url) == len(SQLITE):
-        raise ConfigError([f"store.url: {url!r} is not sqlite:///FILE"])
-    return Path(url.removeprefix(SQLITE))
-
-
 def address_of(host: str, listeners: list[Listener]) -> str:
     """host:port of the first listener, whatever port was asked for."""
     first = listeners[0]
     plain = first.transport_listener if isinstance(first, trio.SSLListener) else first
     assert isinstance(plain, trio.SocketListener)  # open_listeners gives no other
-    return join_host_port(host, plain.socket.getsockname()[1])
-
-
-def join_host_port(host: str, port: int) -> str:
-    """host:port, an IPv6 address in brackets."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return join_endpoint(host, plain.socket.getsockname()[1])
 
 
 def _dialable(host: str) -> str:

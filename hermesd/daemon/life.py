@@ -16,6 +16,7 @@ from structlog.typing import FilteringBoundLogger
 from hermesd.bridge.loop import open_bridge
 from hermesd.clock import SystemClock
 from hermesd.config import Config
+from hermesd.config.sections import ControlSection
 from hermesd.core.errors import ConfigError, HermesError
 from hermesd.handlers.catalogue import Catalogue
 from hermesd.handlers.loader import load_plugins
@@ -153,7 +154,7 @@ class Daemon:
                 api = await RunningApi.start(
                     roles, self._config, self._clock, self._log, self._catalogue, str(self._role)
                 )
-                endpoints = (api.endpoint,)
+                endpoints = _with_others(api.endpoint, self._config)
             if self._role.works:
                 from hermesd.daemon.worker import RunningWorker
 
@@ -231,6 +232,12 @@ class Daemon:
         while True:
             self._notifier.watchdog()
             await trio.sleep(seconds)
+
+
+def _with_others(own: str, config: Config) -> tuple[str, ...]:
+    """The api of this very daemon, and the others that are configured, if any are."""
+    others = config.control.endpoints
+    return (own,) if others == ControlSection().endpoints else tuple(dict.fromkeys((own, *others)))
 
 
 def _settle_memory() -> None:

@@ -18,6 +18,7 @@ from hermesd.clock import SystemClock
 from hermesd.config import Config
 from hermesd.core.job import Kind
 from hermesd.daemon.broker import messages_of, open_broker
+from hermesd.daemon.names import SystemResolver
 from hermesd.daemon.watchdog import LoopWatchdog
 from hermesd.handlers.catalogue import Catalogue
 from hermesd.http.server import Listener, open_listeners
@@ -92,7 +93,14 @@ class RunningWorker:
             async with open_broker(queue, state.log) as broker:
                 if broker is not None:
                     state.broker, state.messages = broker, messages_of(queue)
-                await run_worker(state, listeners, open_link, self.stop, task_status=task_status)
+                await run_worker(
+                    state,
+                    listeners,
+                    open_link,
+                    SystemResolver(),
+                    self.stop,
+                    task_status=task_status,
+                )
         finally:
             for listener in listeners:
                 await listener.aclose()

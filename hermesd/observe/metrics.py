@@ -6,7 +6,7 @@ Job types become labels up to MAX_TYPE_LABELS, later ones count as `other`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -28,13 +28,21 @@ INVARIANTS: Final = (
 _LATENCIES: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 _WAITS: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 300.0, 3600.0)
 
-CommitStats = tuple[int, int, float]
+
+class CommitStats(NamedTuple):
+    """Of the store's group commit; `repeats` are transactions that had to be done again."""
+
+    commits: int
+    changes: int
+    last_seconds: float
+    repeats: int = 0
 
 
 class ApiMetrics(RoleMetrics):
     """What an api measures. `outcome` labels are moves: succeed, fail, retry, release, ...
 
-    `accepted` is the number of jobs accepted since the start.
+    `accepted` is the number of jobs accepted since the start, `accepted_elsewhere` those of which
+    other apis have told.
     """
 
     def __init__(
@@ -42,6 +50,7 @@ class ApiMetrics(RoleMetrics):
     ) -> None:
         super().__init__("hermesd", registry, process_collectors)
         self.accepted = 0
+        self.accepted_elsewhere = 0
         counter, histogram = self._counter, self._histogram
         self._submits = counter("submits", "Jobs accepted.", ("type", "queue", "result"))
         self._refusals = counter(
@@ -49,6 +58,9 @@ class ApiMetrics(RoleMetrics):
         )
         self._submit_seconds = histogram(
             "submit_seconds", "From a whole submit to its answer.", _LATENCIES
+        )
+        self._fires = counter(
+            "schedule_fires", "Fires of schedules, by what became of them.", ("fate",)
         )
         self._started = counter("jobs_started", "Attempts given to a worker.", ("type", "rung"))
         self._settled = counter(
@@ -84,6 +96,11 @@ class ApiMetrics(RoleMetrics):
         self._breaches = counter(
             "invariant_breaches", "Must stay 0: a defect of hermesd.", ("invariant",)
         )
+        self._lost_races = counter(
+            "assign_conflicts",
+            "Waiting jobs that were gone when a worker was to have them.",
+            ("queue",),
+        )
         for invariant in INVARIANTS:
             self._breaches.add((invariant,), 0)
 
@@ -92,6 +109,10 @@ class ApiMetrics(RoleMetrics):
         if result != "repeated":
             self.accepted += jobs
         self._submits.add((self._types.of(job_type), queue, result), jobs)
+
+    def fired(self, fate: str) -> None:
+        """A schedule's fire is recorded; `fate` is its kind: fired, missed, overlapped, ..."""
+        self._fires.add((fate,))
 
     def refused(self, reason: str) -> None:
         """A submit was not accepted; `reason` is the problem's slug."""
@@ -111,6 +132,10 @@ class ApiMetrics(RoleMetrics):
         rung = (job.rung or "",)
         for _ in range(jobs):
             self._waited.observe(seconds, rung)
+
+    def lost_race(self, queue: str) -> None:
+        """A waiting job was not given to a worker, since another api or an operator was faster."""
+        self._lost_races.add((queue,))
 
     def published(self, fate: str, jobs: int) -> None:
         """So many messages had this fate."""
@@ -167,7 +192,7 @@ class ApiMetrics(RoleMetrics):
     ) -> None:
         """Show what these say at each scrape.
 
-        `commits`: commits, changes in them, last seconds; `rung`: where jobs wait now;
+        `commits`: the store's group commit; `rung`: where jobs wait now;
         `with_broker`: how many wait at a broker.
         """
         self.registry.register(_ApiView(counts, fleet, commits))
@@ -210,7 +235,7 @@ class _ApiView(Collector):
         yield _waiting(counts)
         yield from self._fleet_gauges()
         if self._commits is not None:
-            yield from _commit_counters(*self._commits())
+            yield from _commit_counters(self._commits())
 
     def _fleet_gauges(self) -> Iterable[Metric]:
         slots = GaugeMetricFamily("hermesd_slots", "Slots of the fleet.", labels=("kind",))
@@ -269,11 +294,17 @@ def _waiting(counts: Counts) -> Metric:
     return waiting
 
 
-def _commit_counters(commits: int, changes: int, last_seconds: float) -> Iterable[Metric]:
-    yield CounterMetricFamily("hermesd_store_commits", "Transactions committed.", value=commits)
-    yield CounterMetricFamily("hermesd_store_changes", "Changes in them.", value=changes)
+def _commit_counters(stats: CommitStats) -> Iterable[Metric]:
+    for name, meaning, value in (
+        ("hermesd_store_commits", "Transactions committed.", stats.commits),
+        ("hermesd_store_changes", "Changes in them.", stats.changes),
+        ("hermesd_store_repeats", "Transactions done again after a fault.", stats.repeats),
+    ):
+        yield CounterMetricFamily(name, meaning, value=value)
     yield GaugeMetricFamily(
-        "hermesd_store_last_commit_seconds", "Time that the last commit took.", value=last_seconds
+        "hermesd_store_last_commit_seconds",
+        "Time that the last commit took.",
+        value=stats.last_seconds,
     )
 
 

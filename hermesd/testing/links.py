@@ -16,6 +16,7 @@ from hermesd.core.fleet import (
     Registration,
     RegistrationAnswer,
 )
+from hermesd.core.notes import NoteBatch
 from hermesd.core.records import Claim, ClaimAnswer, Report, ReportAnswer
 from hermesd.ports import ControlService
 
@@ -74,6 +75,10 @@ class DirectLink:
     async def claim(self, claims: Sequence[Claim]) -> Sequence[ClaimAnswer]:
         """See ControlLink."""
         return await self._call("claim", self.service.claim, claims)
+
+    async def note(self, batch: NoteBatch) -> Sequence[bool]:
+        """See ControlLink."""
+        return await self._call("note", self.service.note, batch)
 
     @asynccontextmanager
     async def pokes(self, incarnation: str) -> AsyncIterator[AsyncIterator[None]]:

@@ -30,10 +30,13 @@ from hermesd.ports import Clock
 from hermesd.stores import moves
 from hermesd.stores.broker_moves import claimed
 from hermesd.stores.micros import whole
+from hermesd.testing.memory_apis import MemoryApis
 from hermesd.testing.memory_contents import Contents, KeptKey
 from hermesd.testing.memory_fleet import MemoryFleet, MemoryTypes
+from hermesd.testing.memory_notes import MemoryNotes
 from hermesd.testing.memory_outbox import MemoryOutbox
 from hermesd.testing.memory_reader import MemoryReader
+from hermesd.testing.memory_schedules import MemorySchedules
 
 
 class MemoryStore:
@@ -45,7 +48,10 @@ class MemoryStore:
         self.outbox = MemoryOutbox(contents)
         self.reader = MemoryReader(contents)
         self.fleet = MemoryFleet(contents, clock)
+        self.apis = MemoryApis(contents, clock)
         self.types = MemoryTypes(contents, clock)
+        self.schedules = MemorySchedules(contents, clock)
+        self.notes = MemoryNotes(contents)
 
     async def check(self) -> None:
         """It is always ready."""
@@ -208,6 +214,7 @@ class MemoryJobs:
         ended = {job.id: job for job in known if job.state.terminal}
         for job_id in ended:
             del self._held.jobs[job_id], self._held.places[job_id]
+            self._held.lines.pop(job_id, None)
         self._held.events = [one for one in self._held.events if one.job_id not in ended]
         for name, key in self._held.keys.items():
             if key.job_id in ended:

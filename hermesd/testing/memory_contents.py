@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
+from hermesd.core.apis import ApiLife
 from hermesd.core.fleet import Incarnation
 from hermesd.core.job import Job, Owner
+from hermesd.core.notes import KeptLine
 from hermesd.core.records import EventRecord, KnownType
 from hermesd.core.states import State
 from hermesd.stores.micros import micros
@@ -30,8 +32,10 @@ class Contents(msgspec.Struct, kw_only=True):
     published: dict[str, float] = {}  # when, of those that wait at the broker
     last_place: int = 0
     events: list[EventRecord] = []
+    lines: dict[str, list[KeptLine]] = {}
     keys: dict[tuple[str, str], KeptKey] = {}
     incarnations: dict[str, Incarnation] = {}
+    apis: dict[str, ApiLife] = {}
     types: dict[str, KnownType] = {}
 
     def enter(self, job: Job, at: float) -> None:

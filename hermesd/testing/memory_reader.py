@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import trio
 
 from hermesd.core.job import Job, fits_owner
+from hermesd.core.notes import LINE_BYTES
 from hermesd.core.records import (
     Counts,
     EndedJob,
@@ -116,7 +117,9 @@ class MemoryReader:
                 type=job.type,
                 state=job.state,
                 finished_at=job.finished_at,
-                size_bytes=len(bytes(job.payload)) + len(bytes(job.result or b"")),
+                size_bytes=len(bytes(job.payload))
+                + len(bytes(job.result or b""))
+                + LINE_BYTES * len(self._held.lines.get(job.id, ())),
             )
             for job in map(self._held.jobs.__getitem__, ids)
             if job.finished_at is not None

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import trio
 
-from hermesd.core.errors import OutcomeUnknown, StoreUnavailable
+from hermesd.core.errors import OutcomeUnknown, StoreUnavailable, Unstorable
 from hermesd.core.job import Job
 from hermesd.core.outcome import Settlement
 from hermesd.core.records import (
@@ -19,7 +19,15 @@ from hermesd.core.records import (
     Verdict,
     Waiting,
 )
-from hermesd.ports import JobStore
+from hermesd.core.schedule import (
+    FireRecord,
+    Firing,
+    FiringAnswer,
+    Schedule,
+    ScheduleDefinition,
+    Source,
+)
+from hermesd.ports import JobStore, Schedules
 
 AskedT = TypeVar("AskedT")
 AnswerT = TypeVar("AnswerT")
@@ -111,3 +119,77 @@ class UnsteadyJobs:
             self.unknown -= 1
             raise OutcomeUnknown("the store did not say")
         return answer
+
+
+class UnsteadySchedules:
+    """Schedules over another one; `down` and `unknown` as of UnsteadyJobs, the latter of fires.
+
+    While `choosy`, it takes no jobs: a fire with one is Unstorable.
+    """
+
+    def __init__(self, inner: Schedules) -> None:
+        self.down = False
+        self.unknown = 0
+        self.choosy = False
+        self._inner = inner
+
+    async def put(
+        self,
+        name: str,
+        definition: ScheduleDefinition,
+        source: Source,
+        *,
+        next_at: float | None,
+        replace: bool,
+    ) -> Schedule:
+        """See Schedules."""
+        return await self._at().put(name, definition, source, next_at=next_at, replace=replace)
+
+    async def pause(
+        self, name: str, revision: int, *, paused: bool, next_at: float | None
+    ) -> Schedule | None:
+        """See Schedules."""
+        return await self._at().pause(name, revision, paused=paused, next_at=next_at)
+
+    async def delete(self, name: str, source: Source) -> None:
+        """See Schedules."""
+        await self._at().delete(name, source)
+
+    async def get(self, name: str) -> Schedule | None:
+        """See Schedules."""
+        return await self._at().get(name)
+
+    async def all(self, limit: int) -> Sequence[Schedule]:
+        """See Schedules."""
+        return await self._at().all(limit)
+
+    async def due(self, limit: int) -> Sequence[Schedule]:
+        """See Schedules."""
+        return await self._at().due(limit)
+
+    async def next_at(self) -> float | None:
+        """See Schedules."""
+        return await self._at().next_at()
+
+    async def fire(self, firing: Firing) -> FiringAnswer:
+        """See Schedules."""
+        if self.choosy and any(fire.job is not None for fire in firing.fires):
+            raise Unstorable("the store does not like it")
+        answer = await self._at().fire(firing)
+        if self.unknown:
+            self.unknown -= 1
+            raise OutcomeUnknown("the store did not say")
+        return answer
+
+    async def fires(self, name: str, limit: int) -> Sequence[FireRecord]:
+        """See Schedules."""
+        return await self._at().fires(name, limit)
+
+    async def prune(self, name: str, *, before: float, keep: int) -> int:
+        """See Schedules."""
+        return await self._at().prune(name, before=before, keep=keep)
+
+    def _at(self) -> Schedules:
+        if self.down:
+            raise StoreUnavailable("the store is away")
+        return self._inner

@@ -40,6 +40,7 @@ class ScriptedWorker:
         self.slots = dict(slots or {"async": 4, "thread": 2, "process": 0})
         self.types = TYPES
         self.queues: tuple[str, ...] = ("default",)
+        self.pulls: bool | None = None
         self.held: dict[Token, str] = {}
         self.batches: list[DispatchBatch] = []
         self.probes = 0
@@ -86,6 +87,7 @@ class ScriptedWorker:
             types=self.types,
             queues=self.queues,
             held=tuple(self.held),
+            pulls=self.pulls,
         )
 
     async def join(self, api: Api) -> None:

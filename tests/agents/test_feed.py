@@ -13,6 +13,7 @@ from agents.world import Api, all_in, open_api, until
 from hermesd.api.feed import RECONCILE_SECONDS
 from hermesd.core.errors import OutcomeUnknown
 from hermesd.core.job import Job, Owner
+from hermesd.core.outcome import Outcome, OutcomeKind
 from hermesd.core.records import IdempotencyKey, Submission, Waiting
 from hermesd.core.states import State
 
@@ -109,11 +110,31 @@ async def test_phantoms_are_forgotten(api: Api, clock: MockClock) -> None:
 async def test_a_reconciliation_does_not_lose_what_came_meanwhile(
     api: Api, clock: MockClock
 ) -> None:
-    """Counts that were outdated when they came only add."""
+    """Counts that were outdated when they came change nothing that is counted."""
+    mark = api.state.tally.changes.mark()
     outdated = await api.store.reader.counts()
     await api.submit()
-    api.state.tally.amend(outdated)
+    api.state.tally.reconcile(outdated, api.state.tally.changes.since(mark))
     assert api.state.tally.waiting_total == 1
+
+
+async def test_outcomes_during_a_reconciliation_are_counted_once(
+    api: Api, clock: MockClock
+) -> None:
+    """Whether the store's counts, which are read meanwhile, have them or not."""
+    for late in (False, True):
+        job = waiting(int(late), state=State.RUNNING, lease=1, incarnation="w.1")
+        await plant(api, job)
+        api.state.tally.reset(await api.store.reader.counts())
+        outcome = Outcome(token=job.token, kind=OutcomeKind.SUCCEEDED, result=b"1")
+        mark = api.state.tally.changes.mark()
+        counts = await api.store.reader.counts()
+        await api.agents.recorder.record(None, [outcome])
+        if late:
+            counts = await api.store.reader.counts()
+        api.state.tally.reconcile(counts, api.state.tally.changes.since(mark))
+        assert api.state.tally.states[State.RUNNING] == 0
+        assert api.state.tally.states[State.SUCCEEDED] == 1 + late
 
 
 async def test_a_store_that_is_away_is_asked_now_and_then(api: Api, clock: MockClock) -> None:

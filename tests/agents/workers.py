@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import structlog
@@ -19,11 +19,22 @@ from hermesd.handlers.loader import load_plugins
 from hermesd.http.server import open_listeners
 from hermesd.observe.worker_metrics import WorkerMetrics
 from hermesd.testing.links import DirectLink
+from hermesd.testing.names import KnownNames
 from hermesd.worker.role import Stop, run_worker
 from hermesd.worker.slots import SlotTable
 from hermesd.worker.state import WorkerState
 
 SLOTS = {"async": 4, "thread": 2, "process": 0}
+
+
+class Road(Protocol):
+    """How a worker reaches its apis."""
+
+    def open(self, endpoint: str) -> AbstractAsyncContextManager[DirectLink]:
+        """The link to an endpoint."""
+
+    def hang_up(self) -> None:
+        """Cut all of it."""
 
 
 @dataclass
@@ -32,7 +43,7 @@ class Worker:
 
     state: WorkerState
     stop: Stop
-    link: DirectLink
+    link: Road
     ended: trio.Event
     scope: trio.CancelScope
 
@@ -44,12 +55,13 @@ class Worker:
 
 @asynccontextmanager
 async def open_worker(
-    link: DirectLink,
+    link: Road,
     handlers: Sequence[Handler],
     *,
     name: str = "w1",
     settings: Mapping[str, Any] | None = None,
     slots: Mapping[str, int] = SLOTS,
+    names: KnownNames | None = None,
 ) -> AsyncIterator[Worker]:
     """A worker whose port serves; killed at the end."""
     config = msgspec.convert(settings or {}, Config)
@@ -68,7 +80,7 @@ async def open_worker(
     )
     worker = Worker(state, Stop(), link, trio.Event(), trio.CancelScope())
     async with trio.open_nursery() as nursery:
-        await nursery.start(partial(_run, worker, listeners))
+        await nursery.start(partial(_run, worker, listeners, names or KnownNames()))
         yield worker
         worker.kill()
 
@@ -76,10 +88,16 @@ async def open_worker(
 async def _run(
     worker: Worker,
     listeners: Any,
+    names: KnownNames,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     with worker.scope:
         await run_worker(
-            worker.state, listeners, worker.link.open, worker.stop, task_status=task_status
+            worker.state,
+            listeners,
+            worker.link.open,
+            names,
+            worker.stop,
+            task_status=task_status,
         )
     worker.ended.set()

@@ -12,6 +12,7 @@ import structlog
 import trio
 
 from hermesd.api.admission import JobRequest
+from hermesd.api.alone import Alone
 from hermesd.api.brokerside import BrokerSide
 from hermesd.api.events import EventRing
 from hermesd.api.role import ApiAgents, ApiParts
@@ -23,8 +24,8 @@ from hermesd.core.job import Job, Kind
 from hermesd.core.jobtype import JobType
 from hermesd.core.registry import WorkerView
 from hermesd.core.states import State
-from hermesd.observe.metrics import ApiMetrics
-from hermesd.ports import JobQueue
+from hermesd.observe.metrics import ApiMetrics, CommitStats
+from hermesd.ports import Bus, JobQueue
 from hermesd.queues.embedded import EmbeddedQueue
 from hermesd.testing.memory import MemoryStore
 from hermesd.testing.outages import UnsteadyJobs
@@ -91,8 +92,11 @@ class Api:
 
     def start(self) -> None:
         """Let the agents run by themselves."""
-        for agent in (self.agents.reaper, self.agents.feeder, self.agents.timer):
+        agents = self.agents
+        for agent in (agents.reaper, agents.feeder, agents.timer, agents.adopter):
             self.nursery.start_soon(agent.run)
+        if self.state.bus.shared:
+            self.nursery.start_soon(self.agents.follow_others)
 
     def breaches(self) -> float:
         """What the invariants' metric counts."""
@@ -114,6 +118,7 @@ async def open_api(
     boot: str = "boot-1",
     name: str = "api-1",
     side: Callable[..., tuple[JobQueue, BrokerSide]] | None = None,
+    bus: Bus | None = None,
 ) -> AsyncIterator[Api]:
     """An api that has recalled its state; its agents do not run yet.
 
@@ -139,20 +144,24 @@ async def open_api(
         reader=store.reader,
         fleet=store.fleet,
         outbox=store.outbox,
+        apis=store.apis,
+        notes=store.notes,
         queue=queue,
         ring=EventRing(config.events.ring, clock, config.events.max_streams),
         metrics=metrics,
         log=structlog.get_logger(),
         broker=broker.broker if broker is not None else None,
+        bus=bus or Alone(),
     )
     async with trio.open_nursery() as nursery:
         parts = ApiParts(
             types=store.types,
+            schedules=store.schedules,
             installed=TYPES,
             open_control=_no_control,
             listeners=(),
             store_check=store.check,
-            commits=lambda: (0, 0, 0.0),
+            commits=lambda: CommitStats(0, 0, 0.0),
             role="api",
             broker=broker,
         )

@@ -26,7 +26,7 @@ from hermesd.core.jobtype import JobType
 from hermesd.core.outcome import Settlement
 from hermesd.core.records import Assignment, QueueStatus, Verdict
 from hermesd.core.states import Move
-from hermesd.observe.metrics import ApiMetrics
+from hermesd.observe.metrics import ApiMetrics, CommitStats
 from hermesd.queues.embedded import EmbeddedQueue
 from hermesd.testing.memory import MemoryStore
 
@@ -139,6 +139,8 @@ async def open_world(config: Config | None = None) -> AsyncIterator[World]:
             reader=store.reader,
             fleet=store.fleet,
             outbox=store.outbox,
+            apis=store.apis,
+            notes=store.notes,
             queue=ReportedQueue(store, weather),
             ring=EventRing(config.events.ring, clock, config.events.max_streams),
             metrics=ApiMetrics(),
@@ -146,11 +148,12 @@ async def open_world(config: Config | None = None) -> AsyncIterator[World]:
         )
         parts = ApiParts(
             types=store.types,
+            schedules=store.schedules,
             installed=[EMAIL, ANYTHING],
             open_control=lambda _: pytest.fail("the control line is not used"),
             listeners=(),
             store_check=check_store,
-            commits=lambda: (0, 0, 0.0),
+            commits=lambda: CommitStats(0, 0, 0.0),
             role="api",
         )
         agents = ApiAgents(state, parts, nursery)
@@ -185,6 +188,7 @@ async def tight() -> AsyncIterator[World]:
                 "max_payload_bytes": 200,
                 "max_batch_items": 3,
                 "max_waiting_jobs": 2,
+                "max_scheduled_jobs": 1,
                 "allowed_origins": ["https://ops.test"],
             },
             "events": {"ring": 5, "max_streams": 1},

@@ -51,6 +51,17 @@ async def test_the_same_is_told_of_several_jobs(ring: EventRing) -> None:
     assert ring.totals() == {"queued": 2}
 
 
+async def test_what_a_job_tells_often_pushes_nothing_out(ring: EventRing) -> None:
+    """Of its progress the last word counts, unless that is what is asked for."""
+    publish(ring, "a")
+    for step in range(50):
+        for job_id in "bc":
+            ring.publish(EventKind.PROGRESS, job_id=job_id, message=str(step))
+    told = [(event.job_id, event.kind, event.message) for event in ring.recent(10)]
+    assert told == [("c", "progress", "49"), ("b", "progress", "49"), ("a", "queued", "")]
+    assert [event.message for event in ring.recent(3, "progress", "b")] == ["49", "48"]
+
+
 async def test_the_recent_ones_are_the_last_newest_first(ring: EventRing) -> None:
     """No more than the size of the ring, no more than asked for."""
     publish(ring, *"abcdefg")

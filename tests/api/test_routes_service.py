@@ -205,7 +205,10 @@ async def test_the_document_describes_every_route(world: Any) -> None:
     assert document["openapi"] == "3.1.0"
     assert set(document["paths"]) == {
         *("/", "/jobs", "/jobs/batch", "/jobs/{job_id}", "/jobs/{job_id}/events"),
-        *("/jobs/{job_id}/retry", "/workers", "/types", "/events", "/events/stream", "/dlq"),
+        *("/jobs/{job_id}/logs", "/jobs/{job_id}/retry", "/workers", "/types", "/events"),
+        *("/events/stream", "/dlq"),
+        *("/schedules", "/schedules/{name}"),
+        *("/schedules/{name}/pause", "/schedules/{name}/resume", "/schedules/{name}/trigger"),
         *("/dlq/requeue", "/dlq/purge", "/health", "/ready", "/stats", "/metrics"),
         "/openapi.json",
     }

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections import Counter
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hermesd.core.changes import Changes
+from hermesd.core.errors import NotFound, OutcomeUnknown, Unstorable
 from hermesd.core.job import Job
 from hermesd.core.records import Counts
 from hermesd.core.states import State
@@ -86,21 +89,74 @@ def test_a_reset_is_what_the_store_says(before: list[Job], now: list[Job]) -> No
 
 
 @given(crowds, crowds)
-def test_an_amendment_adds_what_was_not_known(known: list[Job], told: list[Job]) -> None:
-    """And lowers nothing, since the teller may be behind."""
-    tally = tally_of(known)
-    tally.amend(Counts(states={}, waiting=waiting(told)))
-    expected = {**waiting(told), **waiting(known)}
-    assert tally.counts().waiting == expected
-    assert tally.waiting_total == sum(expected.values())
+def test_with_nothing_under_way_the_store_is_right(known: list[Job], told: list[Job]) -> None:
+    """Whatever was counted before, and nothing is in doubt any more."""
+    tally, other = tally_of(known), tally_of(told)
+    tally.changes.doubtful = True
+    tally.reconcile(Counts(states=dict.fromkeys(State, 0) | other.states, waiting=waiting(told)), 0)
+    assert {state: tally.states[state] for state in State} == {
+        state: other.states[state] for state in State
+    }
+    assert tally.counts().waiting == waiting(told)
+    assert tally.waiting_total == sum(waiting(told).values())
+    assert not tally.changes.doubtful
 
 
-def test_changes_of_what_waits_are_counted() -> None:
-    """So that counts read meanwhile are known to be outdated."""
+@given(crowds, st.integers(1, 5))
+def test_changes_under_way_are_counted_once(crowd: list[Job], settling: int) -> None:
+    """Counts that have them already, or not yet, change nothing before they are counted."""
+    tally = tally_of(crowd)
+    tally.states[State.RUNNING] += settling
+    after = Counter(tally.states)
+    after[State.RUNNING] -= settling
+    after[State.SUCCEEDED] += settling
+    with tally.changes.of(settling):
+        mark = tally.changes.mark()
+        tally.reconcile(Counts(states=after, waiting=waiting(crowd)), tally.changes.since(mark))
+        for _ in range(settling):
+            tally.moved(State.RUNNING, State.SUCCEEDED)
+    assert tally.states == after
+
+
+def test_a_difference_that_no_change_explains_is_set_right() -> None:
+    """Although changes are under way; and what waits unknown is known from then on."""
     tally = Tally()
-    job = Job(id="j", type="a", payload=msgspec.Raw(b"1"), state=State.RUNNING)
-    tally.entered(job)
-    tally.moved(State.RUNNING, State.SUCCEEDED)
-    assert tally.waiting_changes == 0
-    tally.entered(msgspec.structs.replace(job, state=State.QUEUED))
-    assert tally.waiting_changes == 1
+    tally.states[State.RUNNING] = 9
+    told = Counts(states={State.RUNNING: 4}, waiting={("q", "a", 3): 1})
+    tally.reconcile(told, 4)
+    assert tally.states[State.RUNNING] == 4
+    assert tally.counts().waiting == {("q", "a", 3): 1}
+
+
+def test_what_was_read_while_changes_began_or_ended_is_in_doubt() -> None:
+    """So many jobs as had one under way, or were begun on since."""
+    changes = Changes()
+    with changes.of(2):
+        mark = changes.mark()
+    assert changes.since(mark) == 2
+    with changes.of(3):
+        assert changes.since(mark) == 5
+    assert changes.since(changes.mark()) == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "doubtful"),
+    [(OutcomeUnknown("?"), True), (Unstorable("one of many"), True), (NotFound("no"), False)],
+)
+def test_a_change_of_unknown_fate_leaves_doubt(error: Exception, doubtful: bool) -> None:
+    """A refusal of the whole leaves none."""
+    changes = Changes()
+    with pytest.raises(type(error)), changes.of(1):
+        raise error
+    assert (changes.under_way, changes.doubtful) == (0, doubtful)
+
+
+def test_a_search_that_found_little_leaves_little_in_doubt() -> None:
+    """Whether it was under way at the mark, or began later."""
+    changes = Changes()
+    before = changes.mark()
+    with changes.of(1000):
+        within = changes.mark()
+        changes.fewer(998)
+    assert (changes.since(before), changes.since(within)) == (2, 2)
+    assert changes.since(changes.mark()) == 0

@@ -15,7 +15,7 @@ from hermesd.core.outcome import Settlement
 from hermesd.core.records import Counts
 from hermesd.core.states import Move, State
 from hermesd.observe.instruments import MAX_TYPE_LABELS, render
-from hermesd.observe.metrics import INVARIANTS, ApiMetrics
+from hermesd.observe.metrics import INVARIANTS, ApiMetrics, CommitStats
 from hermesd.observe.worker_metrics import WorkerMetrics
 
 JOB = Job(id="j1", type="email.send", payload=msgspec.Raw(b"{}"), queue="mail")
@@ -156,7 +156,8 @@ def test_depths_and_slots_are_read_at_the_scrape() -> None:
     metrics = ApiMetrics()
     waiting = {("default", "a", 3): 2, ("default", "b", 3): 5, ("mail", "a", 7): 1}
     counts = Counts(states={State.QUEUED: 8}, waiting=waiting)
-    metrics.watch(counts=lambda: counts, fleet=OneWorker(), commits=lambda: (3, 40, 0.002))
+    stats = CommitStats(3, 40, 0.002, repeats=1)
+    metrics.watch(counts=lambda: counts, fleet=OneWorker(), commits=lambda: stats)
     registry = metrics.registry
     assert value(registry, "jobs", state="queued") == 8
     assert value(registry, "jobs_waiting", queue="default", priority="3") == 7
@@ -166,6 +167,7 @@ def test_depths_and_slots_are_read_at_the_scrape() -> None:
     assert value(registry, "workers", status="busy") == 1
     assert value(registry, "store_commits_total") == 3
     assert value(registry, "store_changes_total") == 40
+    assert value(registry, "store_repeats_total") == 1
     assert value(registry, "store_last_commit_seconds") == 0.002
 
 

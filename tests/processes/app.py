@@ -65,6 +65,41 @@ def note_in_process(payload: dict[str, float], ctx: JobContext) -> str:
     return "noted"
 
 
+@job("teller")
+async def teller(payload: dict[str, int], ctx: JobContext) -> None:
+    """Tells how far it is at each of `steps` steps of 50 ms, and logs `lines` lines at once."""
+    for number in range(payload.get("lines", 0)):
+        ctx.log(f"line {number}")
+    for number in range(payload["steps"]):
+        await trio.sleep(0.05)
+        await ctx.progress((number + 1) / payload["steps"], f"step {number + 1}")
+    ctx.log("told all", level="warning")
+    if ctx.attempt <= payload.get("failures", 0):
+        raise RuntimeError("told and failed")
+
+
+def tell(payload: dict[str, int], ctx: JobContext) -> None:
+    """The same, not async."""
+    for number in range(payload.get("lines", 0)):
+        ctx.log(f"line {number}")
+    for number in range(payload["steps"]):
+        time.sleep(0.05)
+        ctx.progress((number + 1) / payload["steps"], f"step {number + 1}")
+    ctx.log("told all", level="warning")
+
+
+@job("teller.thread")
+def tell_in_thread(payload: dict[str, int], ctx: JobContext) -> None:
+    """As `teller`, in a thread."""
+    tell(payload, ctx)
+
+
+@job("teller.process", kind="process")
+def tell_in_process(payload: dict[str, int], ctx: JobContext) -> None:
+    """As `teller`, in a child process."""
+    tell(payload, ctx)
+
+
 @job("fragile", backoff=SOON, max_attempts=5)
 async def fragile(payload: dict[str, int], ctx: JobContext) -> int:
     """Fails `failures` times."""
@@ -181,6 +216,9 @@ HANDLERS = [
     note,
     note_in_thread,
     note_in_process,
+    teller,
+    tell_in_thread,
+    tell_in_process,
     fragile,
     drowsy,
     hopeless,

@@ -34,7 +34,7 @@ _HEADERS: Final = [
     "/events",
     opt={
         DOC: Doc(
-            summary="The recent events of this api, newest first",
+            summary="The recent events of the fleet, newest first",
             query=EventQuery,
             answers={200: EventList},
             errors=(InvalidValue,),

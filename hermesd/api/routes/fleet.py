@@ -18,7 +18,7 @@ from hermesd.core.errors import InvalidValue
     "/workers",
     opt={
         DOC: Doc(
-            summary="The workers as this api sees them",
+            summary="The workers; `elsewhere` are those that only other apis know",
             query=Query,
             answers={200: WorkerList},
             errors=(InvalidValue,),

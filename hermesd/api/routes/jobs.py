@@ -8,11 +8,17 @@ from typing import Final
 from litestar import Response, delete, get, post
 
 from hermesd.api.openapi import DOC, Doc
-from hermesd.api.present import event_view, job_view
+from hermesd.api.present import (
+    NOTHING_TOLD,
+    event_view,
+    job_view,
+    log_line_view,
+    told_view,
+)
 from hermesd.api.routes.access import HttpRequest, answer, services_of
-from hermesd.api.routes.query import JobQuery, Query, WaitQuery, read_query
+from hermesd.api.routes.query import JobQuery, LogQuery, Query, WaitQuery, read_query
 from hermesd.api.services import ApiServices
-from hermesd.api.views import EventList, JobAnswer, JobPageView
+from hermesd.api.views import EventList, JobAnswer, JobPageView, JobView, LogView
 from hermesd.core.errors import IllegalMove, InvalidValue, NotFound, StoreUnavailable
 from hermesd.core.events import EventKind
 from hermesd.core.job import Job
@@ -43,7 +49,7 @@ async def list_jobs(request: HttpRequest) -> Response[JobPageView]:
     """One page of jobs."""
     query = read_query(request.scope["query_string"], JobQuery)
     page = await services_of(request).reader.page(query.wanted(), query.cursor, query.limit)
-    jobs = [job_view(job) for job in page.jobs]
+    jobs = await _told_views(services_of(request), page.jobs)
     return answer(JobPageView(jobs=jobs, next_cursor=page.next_cursor))
 
 
@@ -61,8 +67,10 @@ async def list_jobs(request: HttpRequest) -> Response[JobPageView]:
 async def show_job(request: HttpRequest) -> Response[JobAnswer]:
     """One job."""
     query = read_query(request.scope["query_string"], WaitQuery)
-    job = await _when_ended(services_of(request), request.path_params["job_id"], query.wait)
-    return answer(JobAnswer(job=job_view(job)))
+    services = services_of(request)
+    job = await _when_ended(services, request.path_params["job_id"], query.wait)
+    (view,) = await _told_views(services, (job,))
+    return answer(JobAnswer(job=view))
 
 
 @get(
@@ -83,6 +91,32 @@ async def show_history(request: HttpRequest) -> Response[EventList]:
     job = await _get(services, request.path_params["job_id"])
     events = history(job, await services.reader.events(job.id))
     return answer(EventList(count=len(events), events=[event_view(event) for event in events]))
+
+
+@get(
+    "/jobs/{job_id:str}/logs",
+    opt={
+        DOC: Doc(
+            summary="The log lines of a job, oldest first",
+            query=LogQuery,
+            answers={200: LogView},
+            errors=(NotFound, InvalidValue, StoreUnavailable),
+        )
+    },
+)
+async def show_logs(request: HttpRequest) -> Response[LogView]:
+    """What a job's handler has logged."""
+    query = read_query(request.scope["query_string"], LogQuery)
+    services = services_of(request)
+    job = await _get(services, request.path_params["job_id"])
+    found = await services.notes.lines(job.id, query.after, query.limit + 1)
+    lines, told = found[: query.limit], await services.notes.told((job.id,))
+    view = LogView(
+        lines=[log_line_view(line) for line in lines],
+        next_after=lines[-1].number if len(found) > len(lines) else None,
+        dropped=told.get(job.id, NOTHING_TOLD).logs_dropped,
+    )
+    return answer(view)
 
 
 @post(
@@ -159,6 +193,13 @@ async def _when_ended(services: ApiServices, job_id: str, wait_seconds: float) -
         await services.recorder.wait_ended(job_id, min(left, LOOK_AGAIN_SECONDS))
 
 
+async def _told_views(services: ApiServices, jobs: Sequence[Job]) -> list[JobView]:
+    """Jobs with what they have told; one that has never begun is not asked for."""
+    begun = [job.id for job in jobs if job.attempts or job.run > 1]
+    told = await services.notes.told(begun) if begun else {}
+    return [told_view(job, told.get(job.id)) for job in jobs]
+
+
 async def _get(services: ApiServices, job_id: str) -> Job:
     job = await services.reader.get(job_id)
     if job is None:
@@ -166,4 +207,4 @@ async def _get(services: ApiServices, job_id: str) -> Job:
     return job
 
 
-JOB_HANDLERS: Final = (list_jobs, show_job, show_history, retry_job, cancel_job)
+JOB_HANDLERS: Final = (list_jobs, show_job, show_history, show_logs, retry_job, cancel_job)

@@ -20,6 +20,7 @@ Q = TypeVar("Q", bound="Query")
 
 MAX_PAGE: Final = 500
 MAX_WAIT_SECONDS: Final = 60.0
+MAX_NUMBER: Final = 2**63 - 1  # what a store's integer column holds
 _MAX_VALUES: Final = 1000
 
 Limit = Annotated[int, Meta(ge=1, le=MAX_PAGE)]
@@ -82,6 +83,13 @@ class DlqQuery(Query, frozen=True, kw_only=True, forbid_unknown_fields=True):
             queues=tuple(self.queue),
             error_kind=self.error_kind,
         )
+
+
+class LogQuery(Query, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Of a job's log: up to `limit` lines numbered above `after`."""
+
+    after: Annotated[int, Meta(ge=0, le=MAX_NUMBER)] = 0
+    limit: Limit = 100
 
 
 class EventQuery(Query, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -31,7 +31,10 @@ NAME: Final = "hermesd"
 CHECK_SECONDS: Final = 2.0
 _LINKS: Final = {
     name: f"/{name}"
-    for name in ("jobs", "dlq", "workers", "types", "events", "stats", "health", "ready", "metrics")
+    for name in (
+        *("jobs", "dlq", "schedules", "workers", "types", "events"),
+        *("stats", "health", "ready", "metrics"),
+    )
 }
 _SINCE_START: Final = {
     "succeeded": (EventKind.SUCCEEDED,),
@@ -178,7 +181,8 @@ def _since_start(services: ApiServices) -> dict[str, int]:
     sums = {
         name: sum(totals.get(kind, 0) for kind in kinds) for name, kinds in _SINCE_START.items()
     }
-    return {"submitted": services.metrics.accepted} | sums
+    submitted = services.metrics.accepted + services.metrics.accepted_elsewhere
+    return {"submitted": submitted} | sums
 
 
 SERVICE_HANDLERS: Final = (

@@ -24,7 +24,16 @@ from hermesd.core.records import (
     Waiting,
 )
 from hermesd.core.states import Move, State
-from hermesd.ports import Fleet, JobReader, JobStore, Outbox, TypeCatalogue
+from hermesd.ports import (
+    Apis,
+    Fleet,
+    JobReader,
+    JobStore,
+    Notes,
+    Outbox,
+    Schedules,
+    TypeCatalogue,
+)
 from hermesd.testing.clock import ManualClock
 
 WORKER = "worker-1"
@@ -48,12 +57,24 @@ class Store(Protocol):
         """Questions."""
 
     @property
+    def notes(self) -> Notes:
+        """What jobs tell."""
+
+    @property
     def fleet(self) -> Fleet:
         """Incarnations."""
 
     @property
+    def apis(self) -> Apis:
+        """Apis."""
+
+    @property
     def types(self) -> TypeCatalogue:
         """Job types."""
+
+    @property
+    def schedules(self) -> Schedules:
+        """Schedules."""
 
 
 class Scene:
