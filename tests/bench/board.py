@@ -31,10 +31,11 @@ class Line:
 
 
 class Board:
-    """Prints lines as they come, and keeps them for the JSON."""
+    """Prints lines as they come, and keeps them for the JSON; `store` is what holds the jobs."""
 
-    def __init__(self) -> None:
+    def __init__(self, store: str = "SQLite") -> None:
         self.lines: list[Line] = []
+        self.store = store
         self._figure = ""
 
     def head(self, figure: str, title: str) -> None:
@@ -67,6 +68,7 @@ class Board:
             "system": f"{platform.system()} {platform.machine()}",
             "cores": len(os.sched_getaffinity(0)),
             "load_average": os.getloadavg(),
+            "store": self.store,
         }
         lines = [{**asdict(line), "median": line.median} for line in self.lines]
         path.write_text(json.dumps({"machine": machine, "lines": lines}, indent=2) + "\n")

@@ -11,15 +11,29 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from tests.bench.board import Board
-from tests.bench.figures import batches, broker, drain, floors, growth, latency, singles, start
+from tests.bench.databases import databases
+from tests.bench.figures import (
+    batches,
+    broker,
+    delays,
+    drain,
+    floors,
+    growth,
+    latency,
+    singles,
+    start,
+)
 from tests.bench.setting import Setting
 
 LONG = 8
-FIGURES = tuple(range(1, 10))
+FIGURES = tuple(range(1, 11))
+OF_SQLITE = frozenset({8, 9})  # they look into its file, or are not of the store
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -34,6 +48,9 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--uvicorn", action="store_true", help="install uvicorn to compare with")
     parser.add_argument(
         "--peers", action="store_true", help="install Celery and aio-pika to compare figure 9 with"
+    )
+    parser.add_argument(
+        "--postgresql", action="store_true", help="keep the jobs in a private PostgreSQL server"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every value there too")
     return parser
@@ -62,9 +79,15 @@ def main(given: Sequence[str]) -> int:
     """Measure what was asked for; the floors first, so that the rest has its ratios."""
     told = arguments().parse_args(given)
     chosen = told.only or {figure for figure in FIGURES if figure != LONG or told.growth}
-    board, begun = Board(), time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="hermesd-bench-") as folder:
-        setting = Setting(Path(folder), board, told.rounds, told.scale)
+    board, begun = Board("PostgreSQL" if told.postgresql else "SQLite"), time.monotonic()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hermesd-bench-")))
+        setting = Setting(folder, board, told.rounds, told.scale)
+        if told.postgresql:
+            folder.chmod(0o755)  # the server may run as a user of its own
+            found = stack.enter_context(databases(folder / "postgresql"))
+            setting = replace(setting, databases=found)
+            chosen = _on_postgresql(board, frozenset(chosen))
         try:
             measure(setting, frozenset(chosen), uvicorn=told.uvicorn, peers=told.peers)
         finally:  # what was measured before a failure counts
@@ -72,6 +95,14 @@ def main(given: Sequence[str]) -> int:
                 board.write(told.json)
     print(f"\ntook {time.monotonic() - begun:,.0f} s")
     return 0
+
+
+def _on_postgresql(board: Board, chosen: frozenset[int]) -> frozenset[int]:
+    """Those that can be measured there; says so."""
+    print("on PostgreSQL, private, with fsync and synchronous_commit on; a database a deployment")
+    for figure in sorted(chosen & OF_SQLITE):
+        board.note(f"figure {figure} is measured on SQLite only: left out")
+    return chosen - OF_SQLITE
 
 
 def measure(setting: Setting, chosen: frozenset[int], *, uvicorn: bool, peers: bool) -> None:
@@ -87,6 +118,7 @@ def measure(setting: Setting, chosen: frozenset[int], *, uvicorn: bool, peers: b
         (7, start.measure),
         (8, growth.measure),
         (9, partial(broker.measure, peers=peers)),
+        (10, delays.measure),
     ):
         if figure in chosen:
             measured(setting)

@@ -18,7 +18,7 @@ def measure(setting: Setting) -> None:
     """Over few connections: each batch is a commit of its own size."""
     board, jobs = setting.board, max(setting.jobs(JOBS), BATCH * CONNECTIONS)
     board.head("2", f"batches of {BATCH}, {CONNECTIONS} connections")
-    with deployed(setting.place("batches")) as running:
+    with deployed(setting.place("batches"), setting.store()) as running:
         submitted(running, BATCH * CONNECTIONS, connections=CONNECTIONS, batch=BATCH)
         rounds = [
             submitted(running, jobs, connections=CONNECTIONS, batch=BATCH)

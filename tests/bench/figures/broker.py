@@ -7,8 +7,9 @@ processes that start. So that it is the same for them, peers get their jobs befo
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -56,25 +57,49 @@ def _hermesd(setting: Setting, place: Path, jobs: int) -> None:
             _round(running, BATCH)
             rounds = [_round(running, jobs) for _ in range(setting.rounds)]
     put = setting.board.put
-    names = ("submitted, published, confirmed", "pulled to recorded", "submit to recorded")
-    for name, rates in zip(names, zip(*rounds, strict=True), strict=True):
-        put(name, rates, "jobs/s", STORE_BATCHES)
+    put("submitted, published, confirmed", [r.published for r in rounds], "jobs/s", STORE_BATCHES)
+    put("pulled to recorded", [r.recorded for r in rounds], "jobs/s", STORE_BATCHES)
+    put("submit to recorded", [r.overall for r in rounds], "jobs/s", STORE_BATCHES)
+    put("the workers' CPU", [r.worker_cpu_seconds for r in rounds], "s per 1,000 jobs")
+    put("the api's CPU meanwhile", [r.api_cpu_seconds for r in rounds], "s per 1,000 jobs")
 
 
-def _round(running: Deployment, jobs: int) -> tuple[float, float, float]:
+@dataclass(frozen=True)
+class Round:
     """Jobs a second: to the last confirm, from the workers' ready to the last record, in all.
 
-    The last one leaves out the time in which the workers start.
+    `overall` leaves out the time in which the workers start. The CPU is that of pulling to
+    recording, user and system, for a thousand jobs.
     """
+
+    published: float
+    recorded: float
+    overall: float
+    worker_cpu_seconds: float
+    api_cpu_seconds: float
+
+
+def _round(running: Deployment, jobs: int) -> Round:
     before = running.succeeded()
     shape = ("--batch", str(BATCH), "--connections", "4", "--mixed")
     began = generate(running.port, jobs // BATCH, *shape)["began"]
     published = _until_published(running, jobs) - began
-    with _workers(running):
-        ready = time.monotonic()
+    with _workers(running) as workers:
+        ready, busy, api_busy = time.monotonic(), _cpu(workers), running.api.cpu_seconds
         recorded = running.until_succeeded(before + jobs, LAST_SECONDS) - ready
+        busy, api_busy = _cpu(workers) - busy, running.api.cpu_seconds - api_busy
     running.wait(lambda stats: stats["workers"].get("workers", 0) == 0)
-    return jobs / published, jobs / recorded, jobs / (published + recorded)
+    return Round(
+        published=jobs / published,
+        recorded=jobs / recorded,
+        overall=jobs / (published + recorded),
+        worker_cpu_seconds=busy * 1000 / jobs,
+        api_cpu_seconds=api_busy * 1000 / jobs,
+    )
+
+
+def _cpu(processes: Iterable[Process]) -> float:
+    return sum(each.cpu_seconds for each in processes)
 
 
 def _until_published(running: Deployment, jobs: int) -> float:
@@ -88,7 +113,7 @@ def _until_published(running: Deployment, jobs: int) -> float:
 
 
 @contextmanager
-def _workers(running: Deployment) -> Iterator[None]:
+def _workers(running: Deployment) -> Iterator[Sequence[Process]]:
     """Worker processes that are started together, once all of them are ready."""
     with ExitStack() as stack:
         workers = []
@@ -99,7 +124,7 @@ def _workers(running: Deployment) -> Iterator[None]:
             stack.callback(workers[-1].stop)
         for worker in workers:
             worker.until_ready()
-        yield
+        yield workers
 
 
 def _peer(setting: Setting, peer: Peer, folder: Path, jobs: int) -> None:

@@ -19,7 +19,7 @@ def measure(setting: Setting) -> None:
     """From the worker's "ready", and from the start of its process (Python's own start in it)."""
     jobs = max(setting.jobs(JOBS), BATCH) // BATCH * BATCH
     setting.board.head("3", f"drain: {jobs:,} queued jobs, a worker starts")
-    with deployed(setting.place("drain"), worker=False) as running:
+    with deployed(setting.place("drain"), setting.store(), worker=False) as running:
         times = [_drained(running, jobs) for _ in range(setting.rounds)]
     from_ready = [jobs / seconds for seconds, _ in times]
     setting.board.put("from the worker's ready", from_ready, "jobs/s", STORE_BATCHES)

@@ -33,14 +33,22 @@ def measure(setting: Setting, *, uvicorn: bool) -> None:
     board.note(
         "HTTP: a trivial ASGI app in one process, by our generator; store: insert and outcome"
     )
-    stores = [store_floor.measured(STORE_SECONDS) for _ in range(setting.rounds)]
-    board.put("store, one change alone", [store.alone_us for store in stores], "µs")
-    board.put(STORE_SINGLES, [store.singles for store in stores], "jobs/s")
-    board.put(STORE_BATCHES, [store.batches for store in stores], "jobs/s")
+    if setting.databases is None:
+        _measure_store(setting)
+    else:
+        board.note("the floors of the store are of SQLite alone: left out")
     with _serving([sys.executable, "-m", "tests.bench.http_floor"]) as port:
         _put_http(setting, port, HTTP, "the same by wrk")
     if uvicorn:
         _measure_uvicorn(setting)
+
+
+def _measure_store(setting: Setting) -> None:
+    board = setting.board
+    stores = [store_floor.measured(STORE_SECONDS) for _ in range(setting.rounds)]
+    board.put("store, one change alone", [store.alone_us for store in stores], "µs")
+    board.put(STORE_SINGLES, [store.singles for store in stores], "jobs/s")
+    board.put(STORE_BATCHES, [store.batches for store in stores], "jobs/s")
 
 
 def _measure_uvicorn(setting: Setting) -> None:

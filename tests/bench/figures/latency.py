@@ -23,7 +23,7 @@ SHARES: Final = (0.1, 0.5, 0.9)
 def measure_idle(setting: Setting) -> None:
     """A job every 10 ms: what it takes when nothing else is going on."""
     setting.board.head("4", "idle latency: a job every 10 ms, submit to handler start")
-    with deployed(setting.place("idle-latency")) as running:
+    with deployed(setting.place("idle-latency"), setting.store()) as running:
         _measured(running, 50, IDLE_RATE, 1)
         found = [
             _measured(running, setting.jobs(IDLE_JOBS), IDLE_RATE, 1) for _ in range(setting.rounds)
@@ -34,7 +34,7 @@ def measure_idle(setting: Setting) -> None:
 def measure_loaded(setting: Setting) -> None:
     """At shares of what figure 1 reached with as many connections."""
     setting.board.head("5", "load latency: the same under load")
-    with deployed(setting.place("load-latency")) as running:
+    with deployed(setting.place("load-latency"), setting.store()) as running:
         top = setting.board.median(rate_name(LOAD_CONNECTIONS))
         if top is None:
             jobs = setting.jobs(10_000)

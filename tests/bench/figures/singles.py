@@ -22,7 +22,7 @@ def measure(setting: Setting) -> None:
     setting.board.head("1", "one job per request, submit to recorded")
     for connections, count in JOBS.items():
         jobs = setting.jobs(count)
-        with deployed(setting.place(f"singles-{connections}")) as running:
+        with deployed(setting.place(f"singles-{connections}"), setting.store()) as running:
             submitted(running, jobs // 10, connections=connections)
             rounds = [
                 submitted(running, jobs, connections=connections) for _ in range(setting.rounds)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 from urllib.request import Request, urlopen
@@ -23,10 +24,10 @@ def measure(setting: Setting) -> None:
     ready: dict[str, list[float]] = {"both roles, no store": [], "both roles, store there": []}
     first: dict[str, list[float]] = {kind: [] for kind in KINDS}
     for number in range(setting.rounds):
-        folder = setting.place(f"start-{number}")
-        _started(folder, ready["both roles, no store"])
+        folder, store = setting.place(f"start-{number}"), setting.store()
+        _started(folder, store, ready["both roles, no store"])
         for kind in KINDS:
-            daemon = _started(folder, ready["both roles, store there"], kind)
+            daemon = _started(folder, store, ready["both roles, store there"], kind)
             first[kind].append(daemon)
     for name, values in ready.items():
         board.put(f"start to ready, {name}", values, "s")
@@ -35,10 +36,12 @@ def measure(setting: Setting) -> None:
     _measure_idle(setting)
 
 
-def _started(folder: Path, ready: list[float], kind: str | None = None) -> float:
+def _started(
+    folder: Path, store: Mapping[str, str], ready: list[float], kind: str | None = None
+) -> float:
     """Start a daemon and note how long it took; with a kind, seconds until its job has ended."""
     port = free_port()
-    environ = environment(folder, port, {})
+    environ = environment(folder, port, store)
     daemon = Process((APP, "both"), environ, folder / "both.log").until_ready()
     ready.append(daemon.ready_seconds)
     try:
@@ -63,7 +66,7 @@ def _run_one(port: int, kind: str) -> None:
 
 
 def _measure_idle(setting: Setting) -> None:
-    with deployed(setting.place("idle")) as running:
+    with deployed(setting.place("idle"), setting.store()) as running:
         assert running.worker is not None
         processes = {"api": running.api, "worker": running.worker}
         time.sleep(1.0)  # what belongs to the start is over

@@ -12,10 +12,11 @@ import json
 import statistics
 import sys
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tests.bench.databases import databases
 from tests.bench.deployment import deployed
 from tests.bench.load import submitted
 from tests.bench.peers import (
@@ -23,6 +24,7 @@ from tests.bench.peers import (
     bullmq_peer,
     celery_peer,
     dramatiq_peer,
+    graphile_worker_peer,
     huey_peer,
     procrastinate_peer,
     taskiq_peer,
@@ -39,12 +41,16 @@ PEERS = tuple(
         huey_peer,
         bullmq_peer,
         procrastinate_peer,
+        graphile_worker_peer,
         taskiq_peer,
         aio_pika_peer,
     )
 )
+POSTGRESQL = "postgresql"
+WIDTH = 22
 HERMESD_CONNECTIONS = (1, 32, 128)
 HERMESD_DURABLE = "row in SQLite behind the api, committed and synced; outcomes are recorded too"
+ON_POSTGRESQL = "row in PostgreSQL, committed and synced; outcomes are recorded too"
 HERMESD_BULK = "POST /jobs/batch: 500 jobs a request, 4 connections"
 
 
@@ -60,6 +66,7 @@ class Row:
     durable: str = ""
     bulk: str = ""
     left_out: str = ""
+    server: str = ""
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -85,19 +92,33 @@ def main(given: Sequence[str]) -> int:
         Path(folder).chmod(0o755)  # RabbitMQ and PostgreSQL run as users of their own
         rows.append(_hermesd(Path(folder) / "hermesd", told.jobs, told.rounds))
         _show(rows[-1])
-        for peer in PEERS:
-            if not wanted or peer.name.lower() in wanted:
-                rows.append(_peer(peer, Path(folder) / peer.name.lower(), told.jobs, told.rounds))
-                _show(rows[-1])
+        chosen = [peer for peer in PEERS if not wanted or peer.name.lower() in wanted]
+        if any(peer.server == POSTGRESQL for peer in chosen):
+            rows.append(_on_postgresql(Path(folder), told.jobs, told.rounds))
+            _show(rows[-1])
+        for peer in chosen:
+            rows.append(_peer(peer, Path(folder) / peer.name.lower(), told.jobs, told.rounds))
+            _show(rows[-1])
     _table(rows)
     if told.json is not None:
         told.json.write_text(json.dumps([vars(row) for row in rows], indent=2) + "\n")
     return 0
 
 
-def _hermesd(folder: Path, jobs: int, rounds: int) -> Row:
+def _on_postgresql(folder: Path, jobs: int, rounds: int) -> Row:
+    """The same beside peers that keep their jobs there, on the same kind of server."""
+    try:
+        with databases(folder / "hermesd-postgresql-server") as found:
+            place = folder / "hermesd-postgresql"
+            row = _hermesd(place, jobs, rounds, found.settings())
+    except NotInstallable as reason:
+        return Row("hermesd on PostgreSQL", left_out=str(reason))
+    return replace(row, name="hermesd on PostgreSQL", durable=ON_POSTGRESQL, server=POSTGRESQL)
+
+
+def _hermesd(folder: Path, jobs: int, rounds: int, store: Mapping[str, str] | None = None) -> Row:
     """Submit to recorded, with as many connections as do best."""
-    with deployed(folder) as running:
+    with deployed(folder, store) as running:
         submitted(running, jobs // 10, connections=32)
         singles = {
             connections: [
@@ -105,7 +126,8 @@ def _hermesd(folder: Path, jobs: int, rounds: int) -> Row:
             ]
             for connections in HERMESD_CONNECTIONS
         }
-        batches = [submitted(running, jobs, connections=4, batch=BATCH) for _ in range(rounds)]
+        many = max(jobs, BATCH)
+        batches = [submitted(running, many, connections=4, batch=BATCH) for _ in range(rounds)]
     best, single = _best(singles)
     return Row(
         name="hermesd",
@@ -137,6 +159,7 @@ def _peer(peer: Peer, folder: Path, jobs: int, rounds: int) -> Row:
         bulk_run=statistics.median(result.bulk_run),
         durable=peer.durable,
         bulk=peer.bulk,
+        server=peer.server,
     )
 
 
@@ -152,21 +175,25 @@ def _show(row: Row) -> None:
 
 
 def _table(rows: Sequence[Row]) -> None:
-    ours = rows[0]
+    beside = {row.server: row for row in rows if row.name.startswith("hermesd")}
     print("\njobs/s, submitted while being processed, to the last job's end")
-    print(f"\n{'':<14} {'one by one':>11} {'by':>4} {'hermesd is':>11}", end="")
+    print(f"\n{'':<{WIDTH}} {'one by one':>11} {'by':>4} {'hermesd is':>11}", end="")
     print(f" {'bulk in':>9} {'bulk done':>10}")
     for row in rows:
         if row.left_out:
-            print(f"{row.name:<14} left out")
+            print(f"{row.name:<{WIDTH}} left out")
             continue
+        ours = beside.get(row.server, rows[0])
+        if ours.left_out:
+            ours = rows[0]
         ratio = f"{ours.single / row.single:.1f} times"
-        print(f"{row.name:<14} {row.single:>11,.0f} {row.submitters:>4} {ratio:>11}", end="")
+        print(f"{row.name:<{WIDTH}} {row.single:>11,.0f} {row.submitters:>4} {ratio:>11}", end="")
         print(f" {row.bulk_accepted:>9,.0f} {row.bulk_run:>10,.0f}")
+    print("\nhermesd is so much faster: on PostgreSQL where the peer is on it, else on SQLite")
     print("\nwhat is durable when submit returns, and how many are submitted at once")
     for row in rows:
         text = row.left_out and f"left out: {row.left_out}"
-        print(f"{row.name:<14} {text or f'{row.durable}. {row.bulk}.'}")
+        print(f"{row.name:<{WIDTH}} {text or f'{row.durable}. {row.bulk}.'}")
 
 
 if __name__ == "__main__":

@@ -103,7 +103,7 @@ def _rabbitmq_environ(folder: Path, port: int, epmd_port: int) -> Mapping[str, s
 
 @contextmanager
 def postgresql(folder: Path) -> Iterator[str]:
-    """A cluster of its own; yields its connection string. It syncs every commit (its default)."""
+    """A cluster of its own that syncs every commit; yields the URL of its first database."""
     make, server = found("initdb"), found("postgres")
     how = _owner("postgres", folder)
     data, port = folder / "data", free_port()
@@ -111,11 +111,16 @@ def postgresql(folder: Path) -> Iterator[str]:
     subprocess.run(
         [make, "-D", str(data), *options], check=True, cwd=folder, stdout=subprocess.DEVNULL, **how
     )
-    settings = {"listen_addresses": "127.0.0.1", "unix_socket_directories": ""}
+    settings = {
+        "listen_addresses": "127.0.0.1",
+        "unix_socket_directories": "",
+        "fsync": "on",
+        "synchronous_commit": "on",
+    }
     given = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     command = [server, "-D", str(data), "-p", str(port), *given]
     with _running(command, port, folder / "postgresql.log", stop=signal.SIGINT, **how):
-        yield f"host=127.0.0.1 port={port} user=bench dbname=postgres"
+        yield f"postgresql://bench@127.0.0.1:{port}/postgres"
 
 
 @contextmanager
