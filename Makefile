@@ -16,6 +16,8 @@ PYPROJECTS := pyproject.toml $(PLUGINS:=/pyproject.toml)
 
 # Where Debian's package puts it; tests/brokers/rabbitmq.py starts it from there.
 RABBITMQ := /usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin/rabbitmq-server
+# And PostgreSQL, for tests/databases/postgresql.py; the cluster that the package makes is not used.
+POSTGRESQL := /usr/lib/postgresql/*/bin/postgres
 
 # A test that hangs shows where, and ends the run.
 PYTEST := $(BIN)/python -m pytest --durations=10 \
@@ -23,8 +25,8 @@ PYTEST := $(BIN)/python -m pytest --durations=10 \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo run test test-faults test-unsettled bench bench-peers lint types proto dist clean \
-	rabbitmq-server
+.PHONY: help setup demo run test test-faults bench bench-peers lint types proto dist clean \
+	rabbitmq-server postgresql haproxy
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,14 +64,17 @@ run: $(STAMP) ## Run a daemon on http://localhost:8081, its store in var/, until
 rabbitmq-server:
 	@ls $(RABBITMQ) >/dev/null 2>&1 || packaging/ensure-debian-packages rabbitmq-server
 
-test: $(STAMP) rabbitmq-server ## Run the tests, but for the slow fault injection.
-	@$(PYTEST) -m 'not faults and not unsettled'
+postgresql:
+	@ls $(POSTGRESQL) >/dev/null 2>&1 || packaging/ensure-debian-packages postgresql
 
-test-faults: $(STAMP) rabbitmq-server ## Run the fault injection with real processes.
+haproxy:
+	@PATH="$$PATH:/usr/sbin" command -v haproxy >/dev/null || packaging/ensure-debian-packages haproxy
+
+test: $(STAMP) rabbitmq-server postgresql ## Run the tests, but for the slow fault injection.
+	@$(PYTEST) -m 'not faults'
+
+test-faults: $(STAMP) rabbitmq-server postgresql haproxy ## Run the fault injection with real processes.
 	@$(PYTEST) -m faults
-
-test-unsettled: $(STAMP) rabbitmq-server ## Run RabbitMQ's fault tests, which do not pass every time yet.
-	@$(PYTEST) -m unsettled
 
 bench: $(STAMP) ## Run tests/bench/run.py, the benchmark.
 	@echo "Running tests/bench/run.py; options:  make bench BENCH='--only 1,6 --rounds 1'"

@@ -12,10 +12,12 @@ The life of one job (the numbers are the order, the names are files):
     8 api/record (committed) ◄─gRPC─ 7 worker/report ◄─ 6 worker/execute ◄─ 5 worker/receive
 
 Around it: api/reap gives back what silent and dead workers held, api/timers releases what is due,
-api/retain deletes what ended long ago, api/invariants counts what must never happen, worker/link
-registers and heartbeats. With a broker: api/declare keeps its queues, worker/claim asks for what
-was pulled, api/takeback and api/returns take back what was lost or given up, worker/degraded runs
-jobs while no api answers, and api/pulled records their outcomes.
+api/scheduler submits the jobs of schedules, api/retain deletes what ended long ago, api/invariants
+counts what must never happen, worker/link registers and heartbeats. With a broker: api/declare
+keeps its queues, worker/claim asks for what was pulled, api/takeback and api/returns take back what
+was lost or given up, worker/degraded runs jobs while no api answers, and api/pulled records their
+outcomes. With several apis: api/telling and api/hearing make each quick in what others know,
+api/adopter looks after the jobs of dead ones.
 
 The layers; imports run strictly downward, and a test says so:
 
@@ -24,12 +26,13 @@ The layers; imports run strictly downward, and a test says so:
     daemon        the composition root: opens resources, runs the role or roles
     api | worker  the two roles; they know neither each other nor any adapter
     stores, queues, bridge, http, observe, wire
-                  adapters: SQLite, the waiting jobs, gRPC and AMQP (in the bridge, the only
-                  place where asyncio runs), the HTTP server, logs and metrics, messages to structs
+                  adapters: SQLite and PostgreSQL, the waiting jobs, gRPC and AMQP (in the bridge,
+                  the only place where asyncio runs), the HTTP server, logs and metrics, messages
+                  to structs
     handlers      the contract that plugin authors code against, and the loader
-    config, systemd, clock, signal, ports
-                  what everyone is handed; ports.py says what the roles need of adapters
-    core          pure: jobs, the state table, outcomes, routing, registry, backoff, errors
+    config, systemd, clock, cron, signal, ports
+                  what everyone is handed; ports/ says what the roles need of adapters
+    core          pure: jobs, states, outcomes, routing, registry, backoff, schedules, errors
     testing       for authors and our own tests: fakes and the conformance suites they pass
 """
 

@@ -1,4 +1,7 @@
-"""What all tests share: one broker a session. Its package is imported by its own name."""
+"""What all tests share: one broker and one database server a session.
+
+Their packages are imported by their own names.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from brokers.rabbitmq import rabbitmq
+from databases.postgresql import postgresql, postgresql_template, postgresql_url
 
-__all__ = ["rabbitmq"]
+__all__ = ["postgresql", "postgresql_template", "postgresql_url", "rabbitmq"]
 
 
 def pytest_configure(config: pytest.Config) -> None:

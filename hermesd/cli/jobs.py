@@ -7,18 +7,28 @@ from datetime import datetime
 from typing import Any
 
 import click
+import msgspec
 
 from hermesd.cli import exits
 from hermesd.cli.connection import connected, ended_by
+from hermesd.cli.follow import Watcher
 from hermesd.cli.group import tell
 from hermesd.cli.options import Moment, json_option, labels_option, limit_option
 from hermesd.cli.screen import Screen
 from hermesd.cli.settings import Settings
-from hermesd.cli.tables import EVENT_COLUMNS, event_row, job_record, job_table, state_text
-from hermesd.client import ApiError, Client, JobFilters, JobPage, JobView
+from hermesd.cli.tables import (
+    EVENT_COLUMNS,
+    event_row,
+    job_record,
+    job_table,
+    line_row,
+    state_text,
+)
+from hermesd.client import ApiError, Client, JobFilters, JobPage, JobView, LogPage, calls
 from hermesd.core.states import State
 
 PAGE_SIZE = 500
+_FOLLOW_SECONDS = 1.0  # how late a line is shown
 Listing = Callable[[str | None, int], JobPage]
 
 
@@ -118,6 +128,29 @@ def events(settings: Settings, job_id: str) -> None:
         screen.table(EVENT_COLUMNS, rows, nothing="nothing is known of this job")
 
 
+@jobs.command()
+@click.argument("job_id", metavar="ID")
+@click.option("--follow", "-f", is_flag=True, help="Go on until the job's run has ended.")
+@json_option
+@click.pass_obj
+def logs(settings: Settings, job_id: str, follow: bool) -> None:
+    """Show what a job has logged, oldest first; with --follow what it logs, as it does."""
+    screen = Screen.of(settings)
+    with connected(settings) as client:
+        job = client.job(job_id)
+        watcher = Watcher(client, job)
+        if screen.as_json and not follow:
+            lines = tuple(client.iter_logs(job_id))
+            screen.emit(LogPage(lines=lines, dropped=job.logs_dropped or 0))
+            return
+        _show_lines(screen, watcher, job)
+        while follow and not job.state.terminal:
+            job = client.call(calls.job(job_id, wait_seconds=_FOLLOW_SECONDS)).job
+            _show_lines(screen, watcher, job)
+    if job.logs_dropped:
+        screen.note(f"({job.logs_dropped} more lines were too many, and are not kept)")
+
+
 def collect(listing: Listing, cursor: str | None, limit: int) -> JobPage:
     """As many pages as `limit` jobs take, as one."""
     found: list[JobView] = []
@@ -137,6 +170,14 @@ def show_page(screen: Screen, page: JobPage, table: Callable[[Screen, Any], None
     table(screen, page.jobs)
     if page.next_cursor:
         screen.note(f"there are more: raise --limit, or go on with --cursor {page.next_cursor}")
+
+
+def _show_lines(screen: Screen, watcher: Watcher, job: JobView) -> None:
+    for line in watcher.lines(job):
+        if screen.as_json:
+            screen.json_text(msgspec.json.encode(line))
+        else:
+            screen.row(line_row(line))
 
 
 def _each(settings: Settings, job_ids: Sequence[str], act: Callable[[Client, str], JobView]) -> int:

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from hermesd.cli.screen import Screen, span
-from hermesd.client import Event, JobView
+from hermesd.client import Event, JobView, LogLine
 from hermesd.core.job import PRIORITY_LEVELS
 
 JOB_COLUMNS: Final = ("id", "type", "state", "queue", "priority", "attempts", "worker", "created")
@@ -77,6 +77,9 @@ def job_record(screen: Screen, job: JobView) -> None:
             ("started", screen.when(job.started_at)),
             ("finished", screen.when(job.finished_at)),
             ("took", took),
+            ("progress", progress_text(job)),
+            ("said", screen.when(job.progress_at)),
+            ("lines lost", str(job.logs_dropped or "")),
             ("payload", raw_text(job.raw_payload)),
             ("result", "" if raw_text(job.raw_result) == "null" else raw_text(job.raw_result)),
             ("error", f"{job.error.kind}: {job.error.message}" if job.error else ""),
@@ -101,6 +104,17 @@ def state_text(job: JobView) -> str:
     """The state, and that a running job has been asked to end."""
     asked = job.cancel_requested and not job.state.terminal
     return f"{job.state} (cancel requested)" if asked else str(job.state)
+
+
+def progress_text(job: JobView) -> str:
+    """`40% resizing`, or nothing."""
+    return "" if job.progress is None else f"{job.progress:.0%} {job.progress_note or ''}".rstrip()
+
+
+def line_row(line: LogLine) -> Sequence[str]:
+    """Time, run and attempt, level and text of a line that a job has logged."""
+    time = line.time.astimezone().strftime("%H:%M:%S.%f")[:-3]
+    return (time, f"{line.run}.{line.attempt}", line.level, line.line)
 
 
 def priority_text(priority: int) -> str:

@@ -16,6 +16,8 @@ from hermesd.client.answers import (
     Health,
     JobPage,
     JobView,
+    LogLine,
+    LogPage,
     MachineView,
     Purged,
     Readiness,
@@ -43,6 +45,7 @@ from hermesd.client.faults import (
 from hermesd.client.feed import StreamedEvent
 from hermesd.client.in_tasks import AsyncClient
 from hermesd.client.in_threads import Client
+from hermesd.client.schedules import FireView, ScheduleList, ScheduleOptions, ScheduleView
 
 __all__ = [
     "Accepted",
@@ -55,10 +58,13 @@ __all__ = [
     "ConnectionFailed",
     "Event",
     "EventList",
+    "FireView",
     "Health",
     "JobFilters",
     "JobPage",
     "JobView",
+    "LogLine",
+    "LogPage",
     "MachineView",
     "NewJob",
     "Purged",
@@ -66,6 +72,9 @@ __all__ = [
     "ReadinessCheck",
     "RejectedError",
     "Requeued",
+    "ScheduleList",
+    "ScheduleOptions",
+    "ScheduleView",
     "Selection",
     "Stats",
     "StreamedEvent",

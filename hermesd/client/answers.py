@@ -21,7 +21,11 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JobView(Answer, frozen=True, kw_only=True):
-    """One job. `raw_payload` and `raw_result` are the JSON texts byte for byte."""
+    """One job. `raw_payload` and `raw_result` are the JSON texts byte for byte.
+
+    `progress`, from 0 to 1, is that of the last attempt; `logs_dropped` is None where the api has
+    no logs.
+    """
 
     id: str
     type: str
@@ -43,6 +47,10 @@ class JobView(Answer, frozen=True, kw_only=True):
     started_at: datetime | None = None
     finished_at: datetime | None = None
     error: ErrorInfo | None = None
+    progress: float | None = None
+    progress_note: str | None = None
+    progress_at: datetime | None = None
+    logs_dropped: int | None = None
     raw_payload: msgspec.Raw = msgspec.field(default=_NULL, name="payload")
     raw_result: msgspec.Raw = msgspec.field(default=_NULL, name="result")
 
@@ -66,6 +74,7 @@ class JobAnswer(Answer, frozen=True, kw_only=True):
 class Submission(Answer, frozen=True, kw_only=True):
     """A job that is recorded. `routed`: `direct` (`worker_id` has it) or `queue` (`note` says why).
 
+    Or `scheduled`: it waits for its `run_at`.
     `repeated`: its idempotency key was known, and this is the job it named then.
     """
 
@@ -121,6 +130,28 @@ class EventList(Answer, frozen=True, kw_only=True):
 
     events: tuple[Event, ...]
     count: int = 0
+
+
+class LogLine(Answer, frozen=True, kw_only=True):
+    """One line of a job's log; `number` rises from line to line."""
+
+    number: int
+    time: datetime
+    level: str
+    line: str
+    run: int = 1
+    attempt: int = 1
+
+
+class LogPage(Answer, frozen=True, kw_only=True):
+    """Lines, oldest first; `next_after` leads to those behind them (None: there are none yet).
+
+    `dropped` lines of the job were too many and are not kept.
+    """
+
+    lines: tuple[LogLine, ...]
+    next_after: int | None = None
+    dropped: int = 0
 
 
 class WorkerView(Answer, frozen=True, kw_only=True):

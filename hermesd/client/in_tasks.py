@@ -12,11 +12,13 @@ import httpx
 from msgspec import UNSET
 
 from hermesd.client import answers, calls
+from hermesd.client import schedules as schedule_calls
 from hermesd.client.calls import Call, JobFilters, NewJob, Selection, SubmitOptions
 from hermesd.client.faults import ClientError
 from hermesd.client.feed import Feed, StreamedEvent
 from hermesd.client.reading import RawAnswer, read, refusal
 from hermesd.client.retry import Effort, RetryPolicy
+from hermesd.client.schedules import ScheduleList, ScheduleOptions, ScheduleView
 from hermesd.client.waiting import POLL_SECONDS, Vigil
 from hermesd.client.wire import DEFAULT_URL, Wire, header_mapping, opened, translated
 
@@ -134,6 +136,23 @@ class AsyncClient:
         """The history of one job, oldest first."""
         return await self.call(calls.job_events(job_id))
 
+    async def logs(
+        self, job_id: str, *, after: int = 0, limit: int | None = None
+    ) -> answers.LogPage:
+        """A page of what a job has logged, from the line behind number `after` on."""
+        return await self.call(calls.job_logs(job_id, after=after, limit=limit))
+
+    async def iter_logs(
+        self, job_id: str, *, after: int = 0, page_size: int = 500
+    ) -> AsyncIterator[answers.LogLine]:
+        """All that a job has logged until now, from the line behind number `after` on."""
+        place: int | None = after
+        while place is not None:
+            page = await self.logs(job_id, after=place, limit=page_size)
+            for line in page.lines:
+                yield line
+            place = page.next_after
+
     async def retry(self, job_id: str) -> answers.JobView:
         """A new run of a failed job; a scheduled one becomes due now."""
         return (await self.call(calls.retry(job_id))).job
@@ -191,6 +210,47 @@ class AsyncClient:
     ) -> answers.Purged:
         """Deletes dead jobs for good; `dry_run` only counts them."""
         return await self.call(calls.dlq_purge(selection, dry_run=dry_run))
+
+    async def schedules(self) -> ScheduleList:
+        """All schedules, by name."""
+        return await self.call(schedule_calls.schedules())
+
+    async def schedule(
+        self, name: str, *, next_fires: int | None = None, last_fires: int | None = None
+    ) -> ScheduleView:
+        """One schedule, with so many of its next and last fires."""
+        asked = schedule_calls.schedule(name, next_fires=next_fires, last_fires=last_fires)
+        return (await self.call(asked)).schedule
+
+    async def make_schedule(
+        self,
+        name: str,
+        cron: str,
+        job_type: str,
+        payload: object = UNSET,
+        *,
+        replace: bool = False,
+        **options: Unpack[ScheduleOptions],
+    ) -> ScheduleView:
+        """Makes a schedule; `replace` one of that name, with all of its definition."""
+        ask = schedule_calls.put if replace else schedule_calls.make
+        return (await self.call(ask(name, cron, job_type, payload, options))).schedule
+
+    async def delete_schedule(self, name: str) -> ScheduleView:
+        """Deletes a schedule, not its jobs; answers it as it was."""
+        return (await self.call(schedule_calls.delete(name))).schedule
+
+    async def pause_schedule(self, name: str) -> ScheduleView:
+        """Nothing is fired until it is resumed."""
+        return (await self.call(schedule_calls.pause(name))).schedule
+
+    async def resume_schedule(self, name: str) -> ScheduleView:
+        """It fires again, from now on."""
+        return (await self.call(schedule_calls.resume(name))).schedule
+
+    async def trigger_schedule(self, name: str) -> answers.JobView:
+        """Submits its job now."""
+        return (await self.call(schedule_calls.trigger(name))).job
 
     async def stats(self) -> answers.Stats:
         """Counts of the daemon."""

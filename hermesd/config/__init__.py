@@ -6,6 +6,7 @@ The way of a value: layers (files) and overrides (environment) -> secretfiles ->
 
 from hermesd.config.effective import effective
 from hermesd.config.load import DEFAULT_PATH, load, validate
+from hermesd.config.schedules import ScheduleSection
 from hermesd.config.sections import (
     ApiSection,
     Config,
@@ -43,6 +44,7 @@ __all__ = [
     "PluginsSection",
     "QueueKind",
     "QueueSection",
+    "ScheduleSection",
     "StoreSection",
     "WorkerSection",
     "effective",

@@ -13,12 +13,15 @@ import msgspec
 from hermesd.config.check import Problem
 from hermesd.config.keys import Key
 from hermesd.config.ranges import KIB, MAX_KEPT_SECONDS, MAX_SECONDS
+from hermesd.config.schedule_rules import schedule_problems
 from hermesd.config.sections import Config, QueueKind
 from hermesd.core.amqp_names import Band, NamePatterns, Names, check_broker_name
 from hermesd.core.amqp_url import AmqpUrl
 from hermesd.core.errors import InvalidValue
 from hermesd.core.job import HIGHEST_PRIORITY, LOWEST_PRIORITY
 from hermesd.core.jobtype import TypeDefaults, check_type_name
+from hermesd.core.postgres_url import SCHEMES as POSTGRES_SCHEMES
+from hermesd.core.postgres_url import check_postgres_url
 
 SQLITE_PREFIX: Final = "sqlite:///"
 ENVELOPE_BYTES: Final = 64 * KIB  # of a message, for all but the payload or result
@@ -42,6 +45,7 @@ def rule_problems(config: Config) -> list[Problem]:
         _queues,
         _jobs,
         _types,
+        schedule_problems,
         _retention,
         _plugins,
     )
@@ -137,9 +141,17 @@ def _http(config: Config) -> Iterator[Problem]:
 
 def _store(config: Config) -> Iterator[Problem]:
     url = config.store.url
-    if not url.startswith(SQLITE_PREFIX) or url == SQLITE_PREFIX:
-        scheme = url.partition(":")[0][:40]
-        reason = f"no store speaks {scheme!r}; write sqlite:////ABSOLUTE/PATH or sqlite:///RELATIVE"
+    scheme = url.partition(":")[0][:40]
+    if scheme in POSTGRES_SCHEMES:
+        try:
+            check_postgres_url(url)
+        except InvalidValue as exc:
+            yield Problem(("store", "url"), exc.detail)
+    elif not url.startswith(SQLITE_PREFIX) or url == SQLITE_PREFIX:
+        reason = (
+            f"no store speaks {scheme!r}; write sqlite:////ABSOLUTE/PATH, sqlite:///RELATIVE or "
+            "postgresql://USER@HOST:PORT/DATABASE"
+        )
         yield Problem(("store", "url"), reason)
 
 

@@ -31,6 +31,7 @@ from hermesd.config.ranges import (
     Texts,
     TextTable,
 )
+from hermesd.config.schedules import ScheduleSection
 from hermesd.core.amqp_names import NamePatterns
 from hermesd.core.backoff import Backoff
 from hermesd.core.job import DEFAULT_QUEUE
@@ -72,8 +73,9 @@ class ApiSection(Section, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     `name` is this api's own among several (empty: the host's name). `dispatch_wait_seconds` is how
     long a 202 waits to tell whether a worker took the job. Past `max_waiting_jobs` waiting jobs in
-    all queues together a submit is a 429; past `max_pending_submits` submits that wait for their
-    commit it is a 503. TLS needs both files; without them the port speaks plain HTTP.
+    all queues together, or `max_scheduled_jobs` that wait for their time, a submit is a 429; past
+    `max_pending_submits` submits that wait for their commit it is a 503. TLS needs both files;
+    without them the port speaks plain HTTP.
     """
 
     name: str = ""
@@ -82,6 +84,7 @@ class ApiSection(Section, frozen=True, kw_only=True, forbid_unknown_fields=True)
     dispatch_wait_seconds: SecondsOrZero = 0.2
     max_batch_items: Count = 10_000
     max_waiting_jobs: Count = 10_000
+    max_scheduled_jobs: Count = 1_000_000
     max_payload_bytes: Bytes = MIB
     max_pending_submits: Count = 4096
     allowed_origins: Texts = ()
@@ -90,7 +93,10 @@ class ApiSection(Section, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class ControlSection(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`[control]`: the gRPC link; an api listens on host and port, a worker calls `endpoints`."""
+    """`[control]`: the gRPC link; an api listens on host and port, a worker calls `endpoints`.
+
+    Of an endpoint that is a name it calls every address that the name has.
+    """
 
     host: Host = "127.0.0.1"
     port: Port = 50051
@@ -138,8 +144,10 @@ class WorkerSection(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class StoreSection(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[store]`: where jobs are kept, and the bounds of the group commit.
 
-    `url` is `sqlite:///relative` or `sqlite:////absolute`; after load() it holds the password that
-    `password_file` names. `max_group` is the changes in one commit, `max_pending` those that wait.
+    `url` is `sqlite:///relative`, `sqlite:////absolute` or `postgresql://user@host:port/database`;
+    after load() it holds the password that `password_file` names. `max_group` is the changes in one
+    commit, `max_pending` those that wait. `busy_timeout_seconds` is how long to wait for a lock; to
+    connect and to run one statement are of PostgreSQL.
     """
 
     url: StoreUrl = "sqlite:////var/lib/hermesd/hermes.db"
@@ -147,6 +155,8 @@ class StoreSection(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     max_group: Count = 500
     max_pending: Count = 20_000
     busy_timeout_seconds: SecondsOrZero = 2.0
+    connect_timeout_seconds: Seconds = 5.0
+    statement_timeout_seconds: Seconds = 15.0
     migrate: bool = True
 
 
@@ -191,6 +201,7 @@ class JobsSection(Section, frozen=True, kw_only=True, forbid_unknown_fields=True
     max_attempts: Count = 3
     timeout_seconds: Seconds = 300.0
     max_timeout_seconds: Seconds = 86_400.0
+    max_delay_seconds: Seconds = 365 * 86_400.0
     crash_limit: Count = 3
     backoff: Backoff = Backoff()
     idempotency_ttl_seconds: Seconds = 86_400.0
@@ -284,6 +295,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     queue: QueueSection = QueueSection()
     queues: dict[str, NamedQueue] = msgspec.field(default_factory=_queues)
     jobs: JobsSection = JobsSection()
+    schedules: dict[str, ScheduleSection] = {}
     retention: RetentionSection = RetentionSection()
     drain: DrainSection = DrainSection()
     events: EventsSection = EventsSection()

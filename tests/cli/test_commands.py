@@ -271,6 +271,91 @@ def test_the_history_of_a_job_is_a_table(run: Any, api: Any) -> None:
     ]
 
 
+def log_page(*texts: str, first: int = 1, dropped: int = 0) -> dict[str, Any]:
+    """A page of a job's log, and its last."""
+    lines = [
+        {
+            "number": first + place,
+            "time": "2026-11-21T21:48:54.5Z",
+            "run": 1,
+            "attempt": 2,
+            "level": "warning",
+            "line": text,
+        }
+        for place, text in enumerate(texts)
+    ]
+    return {"lines": lines, "next_after": None, "dropped": dropped}
+
+
+def test_the_log_of_a_job_is_lines(run: Any, api: Any, job: Any) -> None:
+    """Time, run and attempt, level, text; how many are missing is told beside them."""
+    api.json({"job": job(state="succeeded", logs_dropped=7)})
+    api.json(log_page("one", "two\x1b[2J"))
+    result = run("jobs", "logs", "j1")
+    assert result.exit_code == 0
+    assert result.stdout == (
+        "21:48:54.500\t1.2\twarning\tone\n21:48:54.500\t1.2\twarning\ttwo\\x1b[2J\n"
+    )
+    assert "7 more lines" in result.stderr
+
+
+def test_a_log_is_followed_to_the_end_of_the_run(run: Any, api: Any, job: Any) -> None:
+    """Each look goes on behind the last line, and one comes after the end."""
+    api.json({"job": job(state="running", logs_dropped=0)})
+    api.json(log_page("one"))
+    api.json({"job": job(state="running", logs_dropped=0)})
+    api.json(log_page())
+    api.json({"job": job(state="succeeded", logs_dropped=0)})
+    api.json(log_page("two", first=2))
+    result = run("jobs", "logs", "j1", "--follow", "--json")
+    assert [json.loads(line)["line"] for line in result.stdout.splitlines()] == ["one", "two"]
+    looks = [dict(each.query) for each in api.requests if each.path.endswith("/logs")]
+    assert [look.get("after") for look in looks] == [None, "1", "1"]
+
+
+def test_a_log_as_json_is_one_object(run: Any, api: Any, job: Any) -> None:
+    """With all lines."""
+    api.json({"job": job(state="running", logs_dropped=3)})
+    api.json(log_page("one", "two"))
+    told = json.loads(run("jobs", "logs", "j1", "--json").stdout)
+    assert ([line["line"] for line in told["lines"]], told["dropped"]) == (["one", "two"], 3)
+
+
+def test_an_api_without_logs_is_not_asked_for_them(run: Any, api: Any, job: Any) -> None:
+    """One of an earlier release."""
+    api.json({"job": job(state="succeeded")})
+    result = run("jobs", "logs", "j1")
+    assert (result.exit_code, result.stdout, len(api.requests)) == (0, "", 1)
+
+
+def test_waiting_tells_progress_and_lines(run: Any, api: Any, job: Any) -> None:
+    """Beside the result, as they come; what was told is not told again."""
+    api.json({"job": job(), "routed": "queue"}, 202)
+    told = {"logs_dropped": 0, "progress": 0.4, "progress_note": "resizing"}
+    api.json({"job": job(state="running", worker_id="w1", **told)})
+    api.json(log_page("begun"))
+    told["progress"] = 1.0
+    api.json({"job": job(state="succeeded", result=7, worker_id="w1", **told)})
+    api.json(log_page("done", first=2))
+    result = run("submit", "email", "--wait")
+    assert result.stdout == "7\n"
+    assert result.stderr.splitlines()[1:] == [
+        "j1 running on w1",
+        "j1 warning: begun",
+        "j1 40% resizing",
+        "j1 warning: done",
+        "j1 100% resizing",
+        "j1 succeeded",
+    ]
+
+
+def test_a_job_is_shown_with_its_progress(run: Any, api: Any, job: Any) -> None:
+    """And how many lines of its log are not kept."""
+    api.json({"job": job(state="running", progress=0.4, progress_note="reading", logs_dropped=5)})
+    shown = dict(line.split("\t", 1) for line in run("jobs", "show", "j1").stdout.splitlines())
+    assert (shown["progress"], shown["lines lost"]) == ("40% reading", "5")
+
+
 def test_recent_events_can_be_narrowed(run: Any, api: Any) -> None:
     """By kind and job, at the api."""
     api.json({"count": 1, "events": [event()]})

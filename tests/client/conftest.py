@@ -54,7 +54,7 @@ class Handler(BaseHTTPRequestHandler):
             step = api.replying(500, b"nothing is scripted", {"content-type": "text/plain"})
         step(self)
 
-    do_GET = do_POST = do_DELETE = answer  # noqa: N815  # http.server wants these names
+    do_GET = do_POST = do_PUT = do_DELETE = answer  # noqa: N815  # http.server wants these names
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # its signature
         pass

@@ -132,7 +132,7 @@ def test_all_problems_are_told_at_once_with_their_origin(tmp_path: Path) -> None
         "HERMES_DRAIN__SECONDS: drain.seconds: must be a number of seconds from 0 to a year, "
         "got nan",
         "HERMES_FOO__BAR: foo: unknown key (known here: api, control, drain, events, http, jobs, "
-        "liveness, log, metrics, plugins, queue, queues, retention, store, worker)",
+        "liveness, log, metrics, plugins, queue, queues, retention, schedules, store, worker)",
     ]
     assert sorted(problems_of([path], environ)) == sorted(expected)
 
@@ -171,6 +171,11 @@ def test_what_is_not_toml_is_placed(tmp_path: Path, data: bytes, place: str) -> 
         ("[worker]\nqueues = ['default', 'default']", "worker.queues: 'default' is listed twice"),
         ("[queues.'a b']", 'queues."a b": a queue\'s name has'),
         ("[store]\nurl = 'mysql://u:hidden@h/d'", "store.url: no store speaks 'mysql'"),
+        (
+            "[store]\nurl = 'postgresql://u:hidden@h'",
+            "store.url: the store's url must end with its",
+        ),
+        ("[store]\nurl = 'postgresql://h/d?sslmode=on'", "store.url: the store's url has an unkn"),
         ("[store]\nmax_pending = 1", "store.max_pending: must be at least store.max_group"),
         ("[queue]\nkind = 'kafka'", "queue.kind: must be one of 'embedded', 'amqp', got 'kafka'"),
         ("[queue]\nkind = 'amqp'", "queue.url: is missing; queue.kind 'amqp' needs one like amqp:"),

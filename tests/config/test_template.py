@@ -13,6 +13,7 @@ from hermesd.config.effective import effective
 from hermesd.config.keys import leaves
 from hermesd.config.layers import Layer, stacked
 from hermesd.config.load import build
+from hermesd.config.schedules import ScheduleSection
 from hermesd.config.sections import TypeRetention
 from hermesd.config.template import template
 from hermesd.core.jobtype import TypeDefaults
@@ -36,13 +37,15 @@ def test_every_key_is_in_it_with_its_default() -> None:
 
 
 def test_its_examples_are_right_and_complete() -> None:
-    """They load, and those for job types have all keys there are."""
+    """They load, and those for job types and schedules have all keys there are."""
     tree = tomllib.loads(EXAMPLE.sub("", template().decode()))
     config = build(stacked([Layer("template", Path(), tree)]))
     (example,) = tree["jobs"]["types"].values()
     assert set(example) == set(TypeDefaults.__struct_encode_fields__)
     (example,) = tree["retention"]["types"].values()
     assert set(example) == set(TypeRetention.__struct_encode_fields__)
+    (example,) = tree["schedules"].values()
+    assert set(example) == set(ScheduleSection.__struct_encode_fields__)
     assert config.jobs.types
     assert config.retention.types
     assert config.plugins.settings
