@@ -23,6 +23,9 @@ POSTGRESQL := /usr/lib/postgresql/*/bin/postgres
 PYTEST := $(BIN)/python -m pytest --durations=10 \
 	-o faulthandler_timeout=300 -o faulthandler_exit_on_timeout=true
 
+# These tests wait for most of their time; those of a file share a broker and a database.
+PARALLEL := -n 2 --dist loadfile
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup demo run test test-faults bench bench-peers lint types proto dist clean \
@@ -71,10 +74,10 @@ haproxy:
 	@PATH="$$PATH:/usr/sbin" command -v haproxy >/dev/null || packaging/ensure-debian-packages haproxy
 
 test: $(STAMP) rabbitmq-server postgresql ## Run the tests, but for the slow fault injection.
-	@$(PYTEST) -m 'not faults'
+	@$(PYTEST) -m 'not faults' $(PARALLEL)
 
 test-faults: $(STAMP) rabbitmq-server postgresql haproxy ## Run the fault injection with real processes.
-	@$(PYTEST) -m faults
+	@$(PYTEST) -m faults $(PARALLEL)
 
 bench: $(STAMP) ## Run tests/bench/run.py, the benchmark.
 	@echo "Running tests/bench/run.py; options:  make bench BENCH='--only 1,6 --rounds 1'"

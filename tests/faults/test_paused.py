@@ -14,7 +14,7 @@ async def test_the_late_outcomes_of_a_paused_worker_are_refused(deployment: Depl
     api = await deployment.api()
     paused = await deployment.worker("paused")
     await deployment.client.routable("paused")
-    ids = await deployment.client.submit_many("note", {"seconds": 2.5}, 10)
+    ids = await deployment.client.submit_many("note", {"seconds": 6}, 10)
     await deployment.client.running(10)
     old = (await deployment.client.workers())[0]["incarnation"]
     await deployment.worker("awake")
