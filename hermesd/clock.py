@@ -18,6 +18,10 @@ class SystemClock:
         """Seconds since an arbitrary moment; never goes back."""
         return trio.current_time()
 
+    def since_boot(self) -> float:
+        """Seconds by CLOCK_MONOTONIC (clock_gettime(2)), which other processes read too."""
+        return time.monotonic()
+
 
 class TrioClock:
     """A clock whose UTC follows trio's time from a given start: virtual under autojump."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
 
 
 class EventKind(StrEnum):
@@ -36,7 +39,31 @@ class EventKind(StrEnum):
     REGISTERED = "registered"
     DEREGISTERED = "deregistered"
     DRAINED = "drained"
+    PAUSED = "paused"  # a worker: it takes no new jobs until it is resumed
+    RESUMED = "resumed"
+    DRAINING = "draining"  # a worker was told to leave
+    QUEUE_PAUSED = "queue-paused"
+    QUEUE_RESUMED = "queue-resumed"
     DISPATCH_FAILED = "dispatch-failed"
     UNSTORABLE = "unstorable"
     DROPPED = "dropped"
     LEFT_OUT = "left-out"  # of the events of another api, some are not known here
+
+
+# What events are counted as, where people are shown how many there were.
+SUMS: Final = MappingProxyType(
+    {
+        "succeeded": (EventKind.SUCCEEDED,),
+        "failed": (EventKind.FAILED, EventKind.QUARANTINED),
+        "cancelled": (EventKind.CANCELLED,),
+        "retried": (EventKind.RETRY,),
+        "snoozed": (EventKind.SNOOZED,),
+        "released": (EventKind.RELEASED,),
+        "requeued": (EventKind.REQUEUED,),
+    }
+)
+
+
+def sums_of(totals: Mapping[str, int]) -> dict[str, int]:
+    """By these names, from the number of events of each kind."""
+    return {name: sum(totals.get(kind, 0) for kind in kinds) for name, kinds in SUMS.items()}

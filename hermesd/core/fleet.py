@@ -12,6 +12,7 @@ import msgspec
 
 from hermesd.core.job import Job, Token
 from hermesd.core.jobtype import JobType
+from hermesd.core.orders import WorkerOrder
 
 Slots = Mapping[str, int]
 
@@ -30,7 +31,8 @@ class Incarnation(msgspec.Struct, frozen=True, kw_only=True):
 class Registration(msgspec.Struct, frozen=True, kw_only=True):
     """A worker presents itself. `address` is host:port of its dispatch endpoint.
 
-    `pulls`: whether it pulls from the broker; None where it does not say.
+    `pulls`: whether it pulls from the broker; None where it does not say, as with `drain_seconds`:
+    for how long it lets its jobs run on when it is told to leave.
     """
 
     worker_id: str
@@ -44,12 +46,14 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True):
     held: tuple[Token, ...] = ()
     labels: Mapping[str, str] = {}
     pulls: bool | None = None
+    drain_seconds: float | None = None
 
 
 class RegistrationAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """`invalid`: held leases that are valid no longer; fenced: come back as a new incarnation.
 
     `takes_notes`: the api knows what to do with what running jobs tell; older ones do not.
+    `paused_queues`: nothing is to be pulled from these.
     """
 
     api_name: str
@@ -59,6 +63,7 @@ class RegistrationAnswer(msgspec.Struct, frozen=True, kw_only=True):
     fenced: bool = False
     heartbeat_seconds: float = 5.0
     takes_notes: bool = False
+    paused_queues: tuple[str, ...] = ()
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,7 +91,9 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
     """Numbered per incarnation; `held` are the running leases and those with an unsettled outcome.
 
     `fenced_batch` echoes the answer's `fence_batch`: nothing up to it will be accepted any more, so
-    that what is not in `held` surely does not run here.
+    that what is not in `held` surely does not run here. A worker that is `paused` takes no new jobs
+    until it is resumed; `since` (UTC seconds, 0: never) and `reason` are of that, or of its drain.
+    `order_taken` echoes the id of the answer's `order`.
     """
 
     incarnation: str
@@ -97,12 +104,17 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
     load: Load = Load()
     draining: bool = False
     fenced_batch: int = 0
+    paused: bool = False
+    since: float = 0.0
+    reason: str = ""
+    order_taken: str = ""
 
 
 class HeartbeatAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """Orders, repeated in every answer until they are obeyed.
 
     `fence_batch` > 0: refuse batches of this api up to that number that were not received yet.
+    `paused_queues`: nothing is to be pulled from these.
     """
 
     register_again: bool = False
@@ -110,6 +122,8 @@ class HeartbeatAnswer(msgspec.Struct, frozen=True, kw_only=True):
     cancels: tuple[Token, ...] = ()
     drain: bool = False
     fence_batch: int = 0
+    order: WorkerOrder | None = None
+    paused_queues: tuple[str, ...] = ()
 
 
 class Deregistration(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,13 +138,17 @@ class WorkerStatus(StrEnum):
 
     IDLE = "idle"
     BUSY = "busy"
+    PAUSED = "paused"
     DRAINING = "draining"
     UNREACHABLE = "unreachable"
     ELSEWHERE = "elsewhere"  # it lives by the store, and is registered with other apis only
 
 
 class FleetEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One worker in `GET /workers`. `last_seen_unix` is in UTC seconds."""
+    """One worker in `GET /workers`. `last_seen_unix` is in UTC seconds.
+
+    `since_unix` is when it was paused or told to leave, and `reason` why; None where it was not.
+    """
 
     worker_id: str
     incarnation: str
@@ -146,6 +164,8 @@ class FleetEntry(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     breaker: str = "closed"
     labels: Mapping[str, str] = {}
+    since_unix: float | None = None
+    reason: str = ""
 
 
 class DispatchItem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

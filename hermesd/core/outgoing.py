@@ -6,6 +6,9 @@ from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from typing import Final, TypeVar
 
+from msgspec.structs import replace
+
+from hermesd.core.points import NOTHING, Point
 from hermesd.core.words import (
     Cancelled,
     Due,
@@ -14,7 +17,9 @@ from hermesd.core.words import (
     Here,
     Moved,
     Place,
+    Queues,
     Schedules,
+    Stepped,
     Word,
     Work,
     letter,
@@ -25,6 +30,7 @@ from hermesd.core.words import (
 MAX_LETTER_BYTES: Final = 7900  # PostgreSQL takes less than 8000 in a NOTIFY
 MOST_PLACES: Final = 2000
 MOST_JOBS: Final = 5000
+MOST_STEPS: Final = 3  # the youngest
 MOST_EVENTS: Final = 400  # those that come on top are counted only
 MAX_MESSAGE_CHARS: Final = 300  # of an event
 FRAME_BYTES: Final = 80  # what a word takes beside its parts, generously
@@ -42,12 +48,14 @@ class Outgoing:
         self._max_bytes = max_bytes
         self._here: Here | None = None
         self._schedules: Schedules | None = None
+        self._queues: Queues | None = None
         self._due: Due | None = None
         self._states: Counter[str] = Counter()
         self._accepted = 0
         self._waiting: Counter[Place] = Counter()
         self._work: dict[Place, None] = {}
         self._cancelled: dict[str, None] = {}
+        self._steps: deque[Point] = deque(maxlen=MOST_STEPS)
         self._events: deque[Event] = deque()
         self._kinds: Counter[str] = Counter()
         self._left_out = 0
@@ -59,6 +67,8 @@ class Outgoing:
                 self._here = word
             case Schedules():
                 self._schedules = word
+            case Queues():
+                self._queues = word
             case Due():
                 self._due = word if self._due is None else min(self._due, word, key=_at)
             case Moved():
@@ -67,6 +77,8 @@ class Outgoing:
                 _note(self._work, word.places, MOST_PLACES)
             case Cancelled():
                 _note(self._cancelled, word.job_ids, MOST_JOBS)
+            case Stepped():
+                self._steps.append(word.point)
             case Events():
                 self._add_events(word)
 
@@ -75,12 +87,14 @@ class Outgoing:
         return bool(
             self._here
             or self._schedules
+            or self._queues
             or self._due
             or self._states
             or self._accepted
             or self._waiting
             or self._work
             or self._cancelled
+            or self._steps
             or self._kinds
             or self._events
             or self._left_out
@@ -94,11 +108,11 @@ class Outgoing:
 
     def _words(self, room: int) -> Iterator[Word]:
         """What is more urgent goes first; what finds no room waits for the next letter."""
-        for word in (self._here, self._schedules, self._due):
+        for word in (self._here, self._schedules, self._queues, self._due):
             if word is not None:
                 yield word
                 room -= FRAME_BYTES
-        self._here = self._schedules = self._due = None
+        self._here = self._schedules = self._queues = self._due = None
         waiting = self._take_waiting(room // 2 - 2 * FRAME_BYTES - size_of(self._states))
         if waiting or self._states or self._accepted:
             moved = Moved(
@@ -115,6 +129,9 @@ class Outgoing:
         if ids := _taken(self._cancelled, room - FRAME_BYTES):
             room -= sum(map(size_of, ids)) + FRAME_BYTES
             yield Cancelled(job_ids=ids)
+        for step in self._take_steps(room):
+            room -= size_of(step)
+            yield step
         if self._kinds or self._events or self._left_out:
             frame = 2 * FRAME_BYTES + size_of(self._kinds)
             if room >= frame + self._max_bytes // 8:
@@ -136,6 +153,20 @@ class Outgoing:
             taken[place] = number
         for place in taken:
             del self._waiting[place]
+        return taken
+
+    def _take_steps(self, room: int) -> list[Stepped]:
+        """As many as fit; one with very many durations is told without them."""
+        taken: list[Stepped] = []
+        while self._steps:
+            word = Stepped(point=self._steps[0])
+            if size_of(word) > self._max_bytes // 4:
+                word = Stepped(point=replace(self._steps[0], wait=NOTHING, run=NOTHING))
+            room -= size_of(word)
+            if room < 0:
+                break
+            self._steps.popleft()
+            taken.append(word)
         return taken
 
     def _add_events(self, word: Events) -> None:

@@ -8,7 +8,7 @@ from enum import StrEnum
 import msgspec
 
 from hermesd.core.fleet import SlotView
-from hermesd.core.job import Job, Owner, Rung, Token
+from hermesd.core.job import ErrorInfo, Job, Owner, Rung, Token
 from hermesd.core.jobtype import JobType
 from hermesd.core.outcome import Outcome, Settlement
 from hermesd.core.states import Move, State
@@ -61,6 +61,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     """A worker asks for a job it pulled; `token` is the message's.
 
     Only a heartbeat after number `heartbeat` to the asked api can prove that it is not held.
+    `queue` is the message's; "" where the worker does not say.
     """
 
     store_id: str
@@ -68,12 +69,13 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     worker_id: str
     incarnation: str
     heartbeat: int = 0
+    queue: str = ""
     assigned_by: str = ""
     at: float = 0.0
 
 
 class ClaimVerdict(StrEnum):
-    """Why a claim was granted or refused; all but GRANTED are for good."""
+    """Why a claim was granted or refused; all but GRANTED and PAUSED are for good."""
 
     GRANTED = "granted"
     FINISHED = "finished"
@@ -83,6 +85,7 @@ class ClaimVerdict(StrEnum):
     UNKNOWN = "unknown"
     FENCED = "fenced"
     FOREIGN_STORE = "foreign-store"
+    PAUSED = "paused"  # its queue is, so the message has to go back
 
 
 class ClaimAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,6 +153,13 @@ class PulledAnswer(msgspec.Struct, frozen=True, kw_only=True):
     settlement: Settlement | None = None
 
 
+class Cancelled(msgspec.Struct, frozen=True):
+    """A job as it was, and as it is: cancelled, or marked to be."""
+
+    before: Job
+    now: Job
+
+
 class BrokerRange(msgspec.Struct, frozen=True, kw_only=True):
     """Jobs of a queue that wait at the broker: of priorities `lowest` to `highest`, both included.
 
@@ -187,24 +197,38 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """What a listing asks for; None and empty ask for nothing. Times are UTC seconds."""
+    """What a listing asks for; None and empty ask for nothing. Times are UTC seconds.
+
+    `text` is within the id, or the error's kind, message or traceback, ASCII letters in either
+    case; `error` is the text of a group of errors (core/errorgroups.py).
+    """
 
     states: tuple[State, ...] = ()
     types: tuple[str, ...] = ()
     queues: tuple[str, ...] = ()
     ids: tuple[str, ...] = ()
+    priorities: tuple[int, ...] = ()
     worker_id: str | None = None
     labels: tuple[tuple[str, str], ...] = ()
     created_after: float | None = None
     created_before: float | None = None
+    finished_after: float | None = None
+    finished_before: float | None = None
+    text: str | None = None
     error_kind: str | None = None
+    error: str | None = None
 
 
 class JobPage(msgspec.Struct, frozen=True, kw_only=True):
-    """Jobs, and the cursor to go on from (None: that was all)."""
+    """Jobs, and the cursor to go on from (None: that was all).
+
+    `searched_to`: the page ended before it was full, since so many jobs had been looked at: down
+    to the one that was created in that UTC second.
+    """
 
     jobs: tuple[Job, ...]
     next_cursor: str | None = None
+    searched_to: float | None = None
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
@@ -247,7 +271,11 @@ class EndedPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EventRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """Something worth telling of a job. Kinds: core/events.py."""
+    """Something worth telling of a job. Kinds: core/events.py.
+
+    The last three are of an attempt that it ended: when it had begun, in UTC seconds, by what way
+    the job had reached its worker, and what went wrong.
+    """
 
     time: float
     job_id: str
@@ -257,6 +285,9 @@ class EventRecord(msgspec.Struct, frozen=True, kw_only=True):
     message: str = ""
     run: int = 1
     attempt: int = 0
+    started_at: float | None = None
+    rung: Rung | None = None
+    error: ErrorInfo | None = None
 
 
 class KnownType(msgspec.Struct, frozen=True, kw_only=True):

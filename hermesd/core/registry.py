@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 import msgspec
 
 from hermesd.core.breaker import Breaker, BreakerState
+from hermesd.core.entries import entry_of
 from hermesd.core.fleet import (
     FleetEntry,
     Heartbeat,
     Load,
     Registration,
     SlotView,
-    WorkerStatus,
 )
 from hermesd.core.job import Job, Token
 from hermesd.core.jobtype import CATCH_ALL
@@ -50,6 +50,10 @@ class WorkerView:
         self.load = Load()
         self.draining = False
         self.drain_requested = False
+        self.paused = False
+        self.pause_requested = False
+        self.since_utc: float | None = None  # of the pause or the drain
+        self.reason = ""
         self.condemned = False  # about to be evicted
         self.heartbeat_number = 0
         self.fence_batch = 0
@@ -91,7 +95,11 @@ class WorkerView:
     def routable(self) -> bool:
         """Whether new jobs may be sent at all."""
         return self.breaker.state is BreakerState.CLOSED and not (
-            self.draining or self.drain_requested or self.condemned
+            self.draining
+            or self.drain_requested
+            or self.paused
+            or self.pause_requested
+            or self.condemned
         )
 
     def kind_of(self, job_type: str) -> str | None:
@@ -125,6 +133,15 @@ class WorkerView:
         self.silence_seconds = 0.0
         self.last_message = now
         self.last_seen_utc = utc
+
+    def apply_standing(self, heartbeat: Heartbeat) -> None:
+        """Take over what a heartbeat says of the worker's will to take jobs."""
+        self.draining = heartbeat.draining
+        self.paused = heartbeat.paused
+        if self.paused or self.draining:
+            self.since_utc, self.reason = heartbeat.since or None, heartbeat.reason
+        elif not (self.drain_requested or self.pause_requested):
+            self.since_utc, self.reason = None, ""
 
     def apply_view(self, view: SlotView) -> bool:
         """Take over a view of the slots unless a newer one is known; True if it was taken."""
@@ -215,32 +232,7 @@ class WorkerView:
 
     def entry(self) -> FleetEntry:
         """This worker for `GET /workers`."""
-        free = self.free_slots()
-        if self.draining or self.drain_requested:
-            status = WorkerStatus.DRAINING
-        elif not self.breaker.closed:
-            status = WorkerStatus.UNREACHABLE
-        elif any(free[kind] < total for kind, total in self.slots.items()):
-            status = WorkerStatus.BUSY
-        else:
-            status = WorkerStatus.IDLE
-        known = self.registration
-        return FleetEntry(
-            worker_id=known.worker_id,
-            incarnation=known.incarnation,
-            address=known.address,
-            machine=known.machine,
-            last_seen_unix=self.last_seen_utc,
-            load=self.load,
-            slots=dict(self.slots),
-            free=free,
-            status=status,
-            types=tuple(sorted(self.kinds)),
-            queues=tuple(sorted(self.queues)),
-            version=known.version,
-            breaker=str(self.breaker.state),
-            labels=dict(known.labels),
-        )
+        return entry_of(self)
 
     def _changed(self) -> None:
         for changed in self._watchers:

@@ -39,14 +39,17 @@ def explain(job: Job, registry: Registry) -> str:
 def _explain_busy(job: Job, serving: Sequence[WorkerView], total: int) -> str:
     parts = [f"{len(serving)} of {total} workers can run this type"]
     draining = sum(view.draining or view.drain_requested for view in serving)
+    paused = sum(view.paused or view.pause_requested for view in serving)
     unreachable = sum(not view.breaker.closed for view in serving)
     full = sum(view.routable and view.free(view.kind_of(job.type) or "") <= 0 for view in serving)
     if draining:
         parts.append(f"{draining} draining")
+    if paused:
+        parts.append(f"{paused} paused")
     if unreachable:
         parts.append(f"{unreachable} unreachable")
     if full:
         parts.append(f"{full} with no free slot")
-    if not (draining or unreachable or full):
+    if not (draining or paused or unreachable or full):
         parts.append("it waits for its turn")
     return ", ".join(parts)

@@ -12,6 +12,8 @@ from typing import Final
 
 import msgspec
 
+from hermesd.core.points import Point
+
 VERSION: Final = 1
 
 Place = tuple[str, str, int]  # queue, type, priority
@@ -63,6 +65,16 @@ class Schedules(Word, frozen=True, kw_only=True, tag="schedules"):
     """The definitions of schedules have changed."""
 
 
+class Queues(Word, frozen=True, kw_only=True, tag="queues"):
+    """Other queues are paused than before."""
+
+
+class Stepped(Word, frozen=True, kw_only=True, tag="stepped"):
+    """What the api did in a step of time."""
+
+    point: Point
+
+
 class Events(Word, frozen=True, kw_only=True, tag="events"):
     """What has happened: `kinds` counts all of it, of which `left_out` are not in `events`."""
 
@@ -75,7 +87,7 @@ class Missed(Word, frozen=True, kw_only=True, tag="missed"):
     """Never told: the bus itself says that words of others may be lost."""
 
 
-AnyWord = Here | Moved | Work | Due | Cancelled | Schedules | Events
+AnyWord = Here | Moved | Work | Due | Cancelled | Schedules | Queues | Stepped | Events
 
 
 class Heard(msgspec.Struct, frozen=True):

@@ -11,6 +11,8 @@ from hermesd.ports.clock import Clock
 from hermesd.ports.control import ControlLink, ControlService, Resolver
 from hermesd.ports.fleet import Apis, Bus, Fleet, FleetView, TypeCatalogue
 from hermesd.ports.jobs import JobReader, JobStore, Notes, Outbox
+from hermesd.ports.points import Points
+from hermesd.ports.queues import Queues
 from hermesd.ports.schedules import Schedules
 
 __all__ = [
@@ -29,6 +31,8 @@ __all__ = [
     "Messages",
     "Notes",
     "Outbox",
+    "Points",
+    "Queues",
     "Resolver",
     "Schedules",
     "TypeCatalogue",

@@ -11,6 +11,7 @@ from hermesd.core.outcome import Settlement
 from hermesd.core.records import (
     Assignment,
     BrokerRange,
+    Cancelled,
     Claim,
     ClaimAnswer,
     Counts,
@@ -26,6 +27,7 @@ from hermesd.core.records import (
     Verdict,
     Waiting,
 )
+from hermesd.core.searches import ErrorGroups, Reach, Walked
 
 
 class JobStore(Protocol):
@@ -60,6 +62,12 @@ class JobStore(Protocol):
 
     async def cancel(self, job_id: str) -> Job:
         """Cancel a waiting job, or mark a running one; raises NotFound, IllegalMove if ended."""
+
+    async def cancel_many(self, job_ids: Sequence[str]) -> Sequence[Cancelled | None]:
+        """The same of many at once; None for those that there are not, and where nothing changed.
+
+        Nothing changes what has ended, or is marked already.
+        """
 
     async def requeue(self, job_ids: Sequence[str]) -> Sequence[Job | None]:
         """Start a new run of failed jobs, and make scheduled ones due now; None: not possible."""
@@ -118,7 +126,16 @@ class JobReader(Protocol):
         """Those of the jobs that exist, in no particular order."""
 
     async def page(self, wanted: JobFilter, cursor: str | None, limit: int) -> JobPage:
-        """Jobs newest first; the cursor is stable under inserts. InvalidValue for a bad one."""
+        """Jobs newest first; the cursor is stable under inserts. InvalidValue for a bad one.
+
+        Looks at a bounded number of jobs: a page can end, and say so, before it is full.
+        """
+
+    async def walk(self, wanted: JobFilter, reach: Reach) -> Walked:
+        """The jobs of a stretch that fit; with `ids` in the filter, all of these."""
+
+    async def error_groups(self, wanted: JobFilter) -> ErrorGroups:
+        """What the errors of the newest failed jobs have in common, of those that fit."""
 
     async def matching_ids(self, wanted: JobFilter, limit: int) -> Sequence[str]:
         """The ids of up to `limit` jobs that fit, oldest first."""

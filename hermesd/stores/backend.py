@@ -28,6 +28,8 @@ class Verb(StrEnum):
     NOTE = "note"
     SCHEDULE = "schedule"
     API = "api"
+    POINT = "point"
+    QUEUE = "queue"
     PURGE = "purge"
     REGISTER = "register"
     HEARD = "heard"

@@ -10,7 +10,14 @@ from msgspec.structs import replace
 from hermesd.core.errors import IllegalMove, NotFound
 from hermesd.core.job import Job, Token
 from hermesd.core.outcome import Settlement
-from hermesd.core.records import Claim, ClaimAnswer, PulledAnswer, PulledOutcome, Verdict
+from hermesd.core.records import (
+    Cancelled,
+    Claim,
+    ClaimAnswer,
+    PulledAnswer,
+    PulledOutcome,
+    Verdict,
+)
 from hermesd.stores import broker_moves, moves
 from hermesd.stores.backend import Part, Verb
 from hermesd.stores.micros import micros, whole
@@ -109,12 +116,12 @@ class Changes:
         self._unit.apply(change)
         return answer
 
-    def _cancel(self, job_id: str, at: float) -> Job | NotFound | IllegalMove:
+    def _cancel(self, job_id: str, at: float) -> Cancelled | NotFound | IllegalMove:
         job = self._unit.get(job_id)
         if job is None:
             return NotFound(f"no job {job_id!r}")
         try:
-            return self._unit.apply(moves.cancelled(job, at)) or job
+            return Cancelled(job, self._unit.apply(moves.cancelled(job, at)) or job)
         except IllegalMove as ended:
             return ended
 

@@ -19,7 +19,6 @@ from enum import Enum
 from functools import partial
 from typing import Any
 
-import msgspec
 import trio
 from structlog.typing import FilteringBoundLogger
 
@@ -34,20 +33,8 @@ from hermesd.stores.backend import (
 )
 from hermesd.stores.hand import OwnThread
 from hermesd.stores.pace import HandOff, Pace
+from hermesd.stores.stats import GroupStats
 from hermesd.stores.work import Piece, Work
-
-
-class GroupStats(msgspec.Struct, kw_only=True):
-    """Totals since the store was opened; `last_commit_seconds` includes the statements.
-
-    `repeats` are transactions that were done again, since the connection or the server failed them.
-    """
-
-    commits: int = 0
-    items: int = 0
-    failed_groups: int = 0
-    repeats: int = 0
-    last_commit_seconds: float = 0.0
 
 
 class _Tending(Enum):
@@ -87,6 +74,20 @@ class GroupCommit:
         self._unknown: CommitUnknown | None = None  # of the group that is under way
         self._rows = 0  # waiting or under way; touched by the event loop only
         self._open = True
+        self._ended = False
+        self._turns = 0
+
+    @property
+    def pending(self) -> int:
+        """The rows that wait or are under way."""
+        return self._rows
+
+    def owed(self) -> int | None:
+        """None while nothing waits; else a number that changes with every group that is answered.
+
+        Once the committing task has ended it never changes again.
+        """
+        return self._turns if self._rows or self._ended else None
 
     async def do(
         self, verb: Verb, items: Sequence[Any], at: float, *, rows: int = 0, whole: bool = False
@@ -157,6 +158,7 @@ class GroupCommit:
         except Exception as error:  # a defect must reach the callers, not end the program
             self._log.error("the store's committing task has ended", trace=_trace(error))
         finally:
+            self._ended = True
             self._thread.close()
             self._backend.close()
             self._abandon()
@@ -226,6 +228,7 @@ class GroupCommit:
         self._deliver(left)
 
     def _deliver(self, group: Sequence[Work]) -> None:
+        self._turns += 1
         for work in group:
             self._rows -= work.weight
             work.wake()
@@ -245,6 +248,7 @@ class GroupCommit:
             self._commit(pieces)
         except (StoreUnavailable, OutcomeUnknown) as error:
             self.stats.failed_groups += 1
+            self.stats.failing = True
             self._log.warning("store commit failed", error=error.detail, changes=len(pieces))
             for piece in pieces:
                 piece.fail(error)
@@ -264,7 +268,9 @@ class GroupCommit:
             piece.answer(answer)
 
     def _count(self, seconds: float, items: int) -> None:
-        self.stats.last_commit_seconds = seconds
+        self.stats.seconds.observe(seconds)
+        self.stats.sizes.observe(items)
+        self.stats.failing = False
         self.stats.commits += 1
         self.stats.items += items
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from hermesd.core.errors import InvalidValue
+from hermesd.core.errors import IllegalMove, InvalidValue, NotFound
 from hermesd.core.job import Job
 from hermesd.core.outcome import Settlement
 from hermesd.core.records import (
     Assignment,
+    Cancelled,
     Claim,
     ClaimAnswer,
     ClaimVerdict,
@@ -85,9 +86,18 @@ class StoredJobs:
 
     async def cancel(self, job_id: str) -> Job:
         """The job, cancelled or marked."""
-        (job,) = await self._writes.do(Verb.CANCEL, (job_id,))
-        cancelled: Job = job
-        return cancelled
+        (answer,) = await self._writes.do(Verb.CANCEL, (job_id,))
+        cancelled: Cancelled = answer
+        return cancelled.now
+
+    async def cancel_many(self, job_ids: Sequence[str]) -> Sequence[Cancelled | None]:
+        """Each as it was and is, or None; what cannot be cancelled is no error here."""
+        answers = await self._writes.answers(Verb.CANCEL, job_ids)
+        for answer in answers:
+            if isinstance(answer, Exception) and not isinstance(answer, NotFound | IllegalMove):
+                raise answer
+        changed = (one if isinstance(one, Cancelled) else None for one in answers)
+        return [None if one is None or one.now is one.before else one for one in changed]
 
     async def requeue(self, job_ids: Sequence[str]) -> Sequence[Job | None]:
         """Each job as it is queued, or None."""

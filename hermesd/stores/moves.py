@@ -149,6 +149,8 @@ def settled(job: Job | None, settlement: Settlement) -> tuple[Verdict, Change | 
     changed = _outcome_fields(job, settlement, move, error)
     moved = _to_state(job, after(job.state, move), at, changed)
     event = None if move is Move.SUCCEED else _event(job, _kind(move, error), at, error)
+    if event is not None and settlement.started_at is not None:
+        event = replace(event, started_at=whole(settlement.started_at))
     return Verdict.RECORDED, Change(before=job, after=moved, event=event)
 
 
@@ -277,6 +279,7 @@ def unstorable(settlement: Settlement, reason: str) -> Settlement:
 
 def _event(job: Job, kind: EventKind, at: float, error: ErrorInfo | None = None) -> EventRecord:
     message = "" if error is None else (error.message or error.kind)
+    ends = job.state is State.RUNNING and kind is not EventKind.CANCEL_REQUESTED
     return EventRecord(
         time=at,
         job_id=job.id,
@@ -286,4 +289,7 @@ def _event(job: Job, kind: EventKind, at: float, error: ErrorInfo | None = None)
         message=message[:MAX_MESSAGE_LENGTH],
         run=job.run,
         attempt=job.attempts,
+        started_at=job.started_at if ends else None,
+        rung=job.rung if ends else None,
+        error=error,
     )

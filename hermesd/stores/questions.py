@@ -21,6 +21,7 @@ from hermesd.core.records import (
     KnownType,
     Waiting,
 )
+from hermesd.core.searches import ErrorGroups, Reach, Walked
 
 T = TypeVar("T")
 
@@ -59,6 +60,12 @@ class JobQuestions(Protocol):
 
     def page(self, wanted: JobFilter, cursor: str | None, limit: int, connection: Any) -> JobPage:
         """Newest first."""
+
+    def walk(self, wanted: JobFilter, reach: Reach, connection: Any) -> Walked:
+        """Oldest first."""
+
+    def error_groups(self, wanted: JobFilter, connection: Any) -> ErrorGroups:
+        """Of the newest failed jobs."""
 
     def matching_ids(self, wanted: JobFilter, limit: int, connection: Any) -> Sequence[str]:
         """Oldest first."""

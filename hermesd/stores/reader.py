@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
+from msgspec.structs import replace
+
 from hermesd.core.job import Job
 from hermesd.core.records import (
     Counts,
@@ -14,6 +16,8 @@ from hermesd.core.records import (
     JobFilter,
     JobPage,
 )
+from hermesd.core.searches import ErrorGroups, Reach, Walked
+from hermesd.core.states import State
 from hermesd.stores.cursor import job_id_of
 from hermesd.stores.questions import JobQuestions, Reads
 
@@ -41,6 +45,15 @@ class StoredReader:
         if cursor is not None:
             job_id_of(cursor)
         return await self._reads.run(partial(self._ask.page, wanted, cursor, max(limit, 1)))
+
+    async def walk(self, wanted: JobFilter, reach: Reach) -> Walked:
+        """Oldest first."""
+        return await self._reads.run(partial(self._ask.walk, wanted, reach))
+
+    async def error_groups(self, wanted: JobFilter) -> ErrorGroups:
+        """Of the newest failed jobs."""
+        dead = replace(wanted, states=(State.FAILED,))
+        return await self._reads.run(partial(self._ask.error_groups, dead))
 
     async def matching_ids(self, wanted: JobFilter, limit: int) -> Sequence[str]:
         """Oldest first."""

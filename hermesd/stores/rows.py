@@ -56,6 +56,7 @@ CHANGING: Final = (
     "order_key",
 )
 COLUMNS: Final = IDENTITY + CHANGING
+QUALIFIED: Final = ", ".join(f"jobs.{name}" for name in COLUMNS)
 
 
 class Row(msgspec.Struct, frozen=True, array_like=True):

@@ -109,6 +109,9 @@ def _around_jobs(metadata: sa.MetaData) -> None:
         _needed("message", text),
         _needed("run", sa.Integer),
         _needed("attempt", sa.Integer),
+        sa.Column("started_us", big),
+        sa.Column("rung", text),
+        sa.Column("error", text),
     )
     logs = sa.Table(
         "job_logs",
@@ -175,6 +178,15 @@ def _around_fleet(metadata: sa.MetaData) -> None:
         sqlite_with_rowid=False,
     )
     sa.Table(
+        "queue_pauses",
+        metadata,
+        sa.Column("queue", text, primary_key=True, nullable=False),
+        _needed("since_us", big),
+        _needed("reason", text),
+        _needed("paused_by", text),
+        sqlite_with_rowid=False,
+    )
+    sa.Table(
         "types",
         metadata,
         sa.Column("name", text, primary_key=True, nullable=False),
@@ -192,6 +204,18 @@ def _around_fleet(metadata: sa.MetaData) -> None:
     )
 
 
+def _points(metadata: sa.MetaData) -> None:
+    sa.Table(
+        "points",
+        metadata,
+        sa.Column("at_us", sa.BigInteger, primary_key=True, nullable=False),
+        sa.Column("api", sa.Text, primary_key=True, nullable=False),
+        sa.Column("boot", sa.Text, primary_key=True, nullable=False),
+        _needed("point", sa.Text),
+        sqlite_with_rowid=False,
+    )
+
+
 def build() -> sa.MetaData:
     """All tables."""
     metadata = sa.MetaData()
@@ -199,4 +223,5 @@ def build() -> sa.MetaData:
     _around_jobs(metadata)
     _schedules(metadata)
     _around_fleet(metadata)
+    _points(metadata)
     return metadata

@@ -9,13 +9,16 @@ import msgspec
 
 from hermesd.stores.apis import StoredApis
 from hermesd.stores.fleet import StoredFleet, StoredTypes
-from hermesd.stores.group import GroupCommit, GroupStats
+from hermesd.stores.group import GroupCommit
 from hermesd.stores.jobs import StoredJobs
 from hermesd.stores.notes import StoredNotes
 from hermesd.stores.outbox import StoredOutbox
+from hermesd.stores.points import StoredPoints
 from hermesd.stores.questions import FleetQuestions, JobQuestions, QueueQuestions, Reads
+from hermesd.stores.queues import StoredQueues
 from hermesd.stores.reader import StoredReader
 from hermesd.stores.schedules import StoredSchedules
+from hermesd.stores.stats import GroupStats
 from hermesd.stores.writes import Writes, check
 
 
@@ -52,6 +55,8 @@ class Store:
         self.schedules = StoredSchedules(writes, reads, dialect.executing)
         self.apis = StoredApis(writes, reads, dialect.executing)
         self.notes = StoredNotes(writes, reads, dialect.executing)
+        self.points = StoredPoints(writes, reads, dialect.executing)
+        self.queues = StoredQueues(writes, reads, dialect.executing)
         self._group = group
         self._writes = writes
         self._reads = reads
@@ -60,6 +65,14 @@ class Store:
     def stats(self) -> GroupStats:
         """Totals of the group commit since the store was opened."""
         return msgspec.structs.replace(self._group.stats)
+
+    def pending(self) -> int:
+        """The changes that wait for their commit."""
+        return self._group.pending
+
+    def owed(self) -> int | None:
+        """See GroupCommit.owed."""
+        return self._group.owed()
 
     async def check(self) -> None:
         """Raise StoreUnavailable unless a change can be committed now; commits a small one."""

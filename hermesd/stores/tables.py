@@ -14,7 +14,19 @@ from hermesd.core.job import Token
 from hermesd.stores.hot import HotRows
 from hermesd.stores.rows import Row
 
-EVENT: Final = ("time_us", "job_id", "job_type", "kind", "worker_id", "message", "run", "attempt")
+EVENT: Final = (
+    "time_us",
+    "job_id",
+    "job_type",
+    "kind",
+    "worker_id",
+    "message",
+    "run",
+    "attempt",
+    "started_us",
+    "rung",
+    "error",
+)
 KEY: Final = ("principal", "key_hash", "body_hash", "job_id", "expires_us")
 TYPE: Final = ("name", "definition", "last_seen_us", "source")
 FOREVER_US: Final = 2**62

@@ -11,7 +11,7 @@ from itertools import chain
 from typing import Any
 
 from hermesd.core.job import Token
-from hermesd.stores import api_rows, fleet_verbs, note_rows
+from hermesd.stores import api_rows, fleet_verbs, note_rows, point_rows, queue_rows
 from hermesd.stores.backend import Answers, Evidence, Part, Verb
 from hermesd.stores.broker_moves import failed_instead
 from hermesd.stores.changes import Changes
@@ -65,6 +65,10 @@ class _Group:
                 self.answers[place] = note_rows.write(self._tables.execute, part.items)
             case Verb.API:
                 self.answers[place] = api_rows.apply(self._tables.execute, part.items, part.at)
+            case Verb.POINT:
+                self.answers[place] = point_rows.apply(self._tables.execute, part.items)
+            case Verb.QUEUE:
+                self.answers[place] = queue_rows.apply(self._tables.execute, part.items, part.at)
             case Verb.SCHEDULE:
                 self.answers[place] = self._orders.apply(part.items, part.at)
             case Verb.PURGE:

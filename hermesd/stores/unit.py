@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from hermesd.core.job import Job
 from hermesd.core.records import EventRecord
 from hermesd.stores.backend import Evidence
-from hermesd.stores.micros import micros
+from hermesd.stores.event_rows import event_row
 from hermesd.stores.moves import Change
 from hermesd.stores.order import OrderKeys
 from hermesd.stores.rows import changing, to_job
@@ -57,7 +57,7 @@ class Unit:
         if changed:
             self._tables.change([self._row(job) for job in changed])
         if self._events:
-            self._tables.add_events([_event_row(event) for event in self._events])
+            self._tables.add_events([event_row(event) for event in self._events])
         for job in changed:
             before = self._before[job.id]
             if (job.state, job.lease) != (before.state, before.lease):
@@ -67,16 +67,3 @@ class Unit:
     def _row(self, job: Job) -> tuple[object, ...]:
         before = self._before[job.id]
         return (job.id, before.state, before.lease, *changing(job, self._places[job.id]))
-
-
-def _event_row(event: EventRecord) -> tuple[object, ...]:
-    return (
-        micros(event.time),
-        event.job_id,
-        event.job_type,
-        event.kind,
-        event.worker_id,
-        event.message,
-        event.run,
-        event.attempt,
-    )

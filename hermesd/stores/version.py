@@ -7,7 +7,7 @@ from typing import Final
 from hermesd.core.errors import ConfigError
 
 # Oldest first; each is a file in migrations/versions.
-KNOWN: Final = ("0001", "0002", "0003", "0004", "0005", "0006")
+KNOWN: Final = ("0001", "0002", "0003", "0004", "0005", "0006", "0008", "0009", "0010")
 HEAD: Final = KNOWN[-1]
 VERSION_TABLE: Final = "hermesd_schema"
 

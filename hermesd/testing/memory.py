@@ -16,6 +16,7 @@ from hermesd.core.job import Job, Owner
 from hermesd.core.outcome import Settlement
 from hermesd.core.records import (
     Assignment,
+    Cancelled,
     Claim,
     ClaimAnswer,
     ClaimVerdict,
@@ -35,6 +36,8 @@ from hermesd.testing.memory_contents import Contents, KeptKey
 from hermesd.testing.memory_fleet import MemoryFleet, MemoryTypes
 from hermesd.testing.memory_notes import MemoryNotes
 from hermesd.testing.memory_outbox import MemoryOutbox
+from hermesd.testing.memory_points import MemoryPoints
+from hermesd.testing.memory_queues import MemoryQueues
 from hermesd.testing.memory_reader import MemoryReader
 from hermesd.testing.memory_schedules import MemorySchedules
 
@@ -52,6 +55,8 @@ class MemoryStore:
         self.types = MemoryTypes(contents, clock)
         self.schedules = MemorySchedules(contents, clock)
         self.notes = MemoryNotes(contents)
+        self.points = MemoryPoints()
+        self.queues = MemoryQueues(contents, clock)
 
     async def check(self) -> None:
         """It is always ready."""
@@ -189,6 +194,18 @@ class MemoryJobs:
         if job is None:
             raise NotFound(f"no job {job_id!r}")
         return self._held.apply(moves.cancelled(job, self._now())) or job
+
+    async def cancel_many(self, job_ids: Sequence[str]) -> Sequence[Cancelled | None]:
+        """Each as it was and is, or None."""
+        await trio.lowlevel.checkpoint()
+        return [self._cancel(job_id) for job_id in job_ids]
+
+    def _cancel(self, job_id: str) -> Cancelled | None:
+        job = self._held.jobs.get(job_id)
+        if job is None or job.state.terminal:
+            return None
+        now = self._held.apply(moves.cancelled(job, self._now()))
+        return None if now is None else Cancelled(job, now)
 
     async def requeue(self, job_ids: Sequence[str]) -> Sequence[Job | None]:
         """Each job as it is queued, or None."""

@@ -6,8 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 
 import trio
+from msgspec.structs import replace
 
-from hermesd.core.job import Job, fits_owner
+from hermesd.core.errorgroups import Bunch, head_of, kinship, merged
+from hermesd.core.job import ErrorInfo, Job, fits_owner
 from hermesd.core.notes import LINE_BYTES
 from hermesd.core.records import (
     Counts,
@@ -18,15 +20,16 @@ from hermesd.core.records import (
     JobFilter,
     JobPage,
 )
+from hermesd.core.searches import ErrorGroups, Found, Reach, Walked
 from hermesd.core.states import State
 from hermesd.stores.cursor import cursor_after, job_id_of
 from hermesd.stores.micros import whole
+from hermesd.stores.search import ascii_lower
 from hermesd.testing.memory_contents import Contents
 
 
 def fits(job: Job, wanted: JobFilter) -> bool:
     """Whether a job is what a filter asks for."""
-    after, before = wanted.created_after, wanted.created_before
     return (
         (not wanted.states or job.state in wanted.states)
         and (not wanted.types or job.type in wanted.types)
@@ -34,13 +37,36 @@ def fits(job: Job, wanted: JobFilter) -> bool:
         and (not wanted.ids or job.id in wanted.ids)
         and (wanted.worker_id is None or job.worker_id == wanted.worker_id)
         and all(job.labels.get(name) == value for name, value in wanted.labels)
-        and (after is None or job.created_at >= whole(after))
-        and (before is None or job.created_at < whole(before))
-        and (
-            wanted.error_kind is None
-            or (job.error is not None and job.error.kind == wanted.error_kind)
-        )
+        and (not wanted.priorities or job.priority in wanted.priorities)
+        and _within(job.created_at, wanted.created_after, wanted.created_before)
+        and _within(job.finished_at, wanted.finished_after, wanted.finished_before)
+        and (not wanted.text or _has(job, ascii_lower(wanted.text)))
+        and _failed_so(job, wanted)
     )
+
+
+def _within(time: float | None, after: float | None, before: float | None) -> bool:
+    if after is None and before is None:
+        return True
+    return (
+        time is not None
+        and (after is None or time >= whole(after))
+        and (before is None or time < whole(before))
+    )
+
+
+def _has(job: Job, text: str) -> bool:
+    error = job.error or ErrorInfo(kind="")
+    texts = (job.id, error.kind, error.message, error.traceback)
+    return any(text in ascii_lower(one) for one in texts)
+
+
+def _failed_so(job: Job, wanted: JobFilter) -> bool:
+    if wanted.error_kind is None and wanted.error is None:
+        return True
+    if job.error is None or wanted.error_kind not in (None, job.error.kind):
+        return False
+    return wanted.error is None or kinship(head_of(job.error)).error == wanted.error
 
 
 class MemoryReader:
@@ -69,6 +95,36 @@ class MemoryReader:
         jobs = tuple(fitting[:limit])
         more = len(fitting) > limit
         return JobPage(jobs=jobs, next_cursor=cursor_after(jobs[-1].id) if more else None)
+
+    async def walk(self, wanted: JobFilter, reach: Reach) -> Walked:
+        """The jobs of a stretch that fit, oldest first; its rows are of the wanted states."""
+        await trio.lowlevel.checkpoint()
+        sieve = JobFilter(states=wanted.states)
+        fitting = self._fitting(wanted if wanted.ids else sieve)
+        ahead = [job for job in fitting if reach.start <= job.id <= reach.until]
+        rows = len(ahead) if wanted.ids else reach.rows
+        jobs = tuple(
+            Found(id=job.id, state=job.state, size_bytes=len(bytes(job.payload)))
+            for job in ahead[:rows]
+            if fits(job, wanted)
+        )
+        return Walked(jobs=jobs, next_start=ahead[rows].id if len(ahead) > rows else None)
+
+    async def error_groups(self, wanted: JobFilter) -> ErrorGroups:
+        """Of all failed jobs."""
+        await trio.lowlevel.checkpoint()
+        bunches = [
+            Bunch(
+                type=job.type,
+                head=head_of(job.error) if job.error else "",
+                count=1,
+                newest=job.finished_at or 0.0,
+                oldest=job.finished_at or 0.0,
+                newest_id=job.id,
+            )
+            for job in self._fitting(replace(wanted, states=(State.FAILED,)))
+        ]
+        return ErrorGroups(groups=tuple(merged(bunches)), complete=True)
 
     async def matching_ids(self, wanted: JobFilter, limit: int) -> Sequence[str]:
         """Oldest first."""

@@ -12,6 +12,7 @@ from hermesd.core.job import Job
 from hermesd.core.outcome import Settlement
 from hermesd.core.records import (
     Assignment,
+    Cancelled,
     Claim,
     ClaimAnswer,
     Submission,
@@ -87,6 +88,10 @@ class UnsteadyJobs:
     async def cancel(self, job_id: str) -> Job:
         """See JobStore."""
         return await self._change(self._inner.cancel, job_id)
+
+    async def cancel_many(self, job_ids: Sequence[str]) -> Sequence[Cancelled | None]:
+        """See JobStore."""
+        return await self._change(self._inner.cancel_many, job_ids)
 
     async def requeue(self, job_ids: Sequence[str]) -> Sequence[Job | None]:
         """See JobStore."""

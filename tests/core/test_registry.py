@@ -195,13 +195,36 @@ def test_the_registry_knows_who_speaks_what() -> None:
         (lambda view: view.reserve(held_of(), 1), WorkerStatus.BUSY),
         (lambda view: view.breaker.trip(0, "x"), WorkerStatus.UNREACHABLE),
         (lambda view: setattr(view, "drain_requested", True), WorkerStatus.DRAINING),
+        (lambda view: setattr(view, "pause_requested", True), WorkerStatus.PAUSED),
+        (
+            lambda view: view.apply_standing(msgspec.structs.replace(beat(1), paused=True)),
+            WorkerStatus.PAUSED,
+        ),
+        (
+            lambda view: view.apply_standing(
+                msgspec.structs.replace(beat(1), paused=True, draining=True)
+            ),
+            WorkerStatus.DRAINING,
+        ),
     ],
 )
 def test_a_worker_shows_how_it_is(change: object, status: WorkerStatus) -> None:
-    """Idle, busy, unreachable or draining."""
+    """Idle, busy, unreachable, paused or draining; an order goes before all else."""
     view = view_of()
     change(view)  # type: ignore[operator]
     assert view.entry().status is status
+
+
+def test_a_workers_own_word_replaces_what_was_ordered() -> None:
+    """Since when and why are the worker's; what is on its way to it is kept until then."""
+    view, told = view_of(), []
+    view.pause_requested, view.since_utc, view.reason = True, 5.0, "ordered"
+    its_own = msgspec.structs.replace(beat(2), paused=True, since=6.0, reason="its own")
+    for heartbeat, requested in ((beat(1), True), (its_own, False), (beat(3), False)):
+        view.pause_requested = requested
+        view.apply_standing(heartbeat)
+        told.append((view.since_utc, view.reason, view.routable))
+    assert told == [(5.0, "ordered", False), (6.0, "its own", False), (None, "", True)]
 
 
 class SlotAccounts(RuleBasedStateMachine):

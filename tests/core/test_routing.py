@@ -94,6 +94,9 @@ def by_the_rule(job: Job, registry: Registry) -> WorkerView | None:
     return min(ranks)[-1] if ranks else None
 
 
+FLAGS = ["draining", "drain_requested", "paused", "pause_requested"]
+
+
 class Choosing(RuleBasedStateMachine):
     """Whatever happens to the workers, the rosters know it."""
 
@@ -129,9 +132,9 @@ class Choosing(RuleBasedStateMachine):
         if view := self.any_of(pick):
             self.registry.remove(view.incarnation)
 
-    @rule(pick=st.integers(0, 99), flag=st.sampled_from(["draining", "drain_requested"]))
+    @rule(pick=st.integers(0, 99), flag=st.sampled_from(FLAGS))
     def turns(self, pick: int, flag: str) -> None:
-        """A worker drains, or drains no longer."""
+        """A worker drains or is paused, or no longer."""
         if view := self.any_of(pick):
             setattr(view, flag, not getattr(view, flag))
 
@@ -249,14 +252,15 @@ def test_ties_are_broken_by_the_longest_wait() -> None:
 
 
 def test_only_who_can_take_it_is_chosen() -> None:
-    """Not one that drains, is unreachable, serves other queues, or has no slot of the kind."""
-    draining, asked, condemned, unreachable = (worker(f"w{n}") for n in range(4))
+    """Not one that drains, is paused or unreachable, serves other queues, or has no such slot."""
+    draining, asked, condemned, unreachable, paused = (worker(f"w{n}") for n in range(5))
+    paused.paused = True
     draining.draining = asked.drain_requested = condemned.condemned = True
     unreachable.breaker.trip(0, "x")
     elsewhere = worker("w5", queues=("mail",))
     other = worker("w6", types=(JobType(name="u", kind=Kind.ASYNC),))
     thread = worker("w7", types=(JobType(name="t", kind=Kind.THREAD),))
-    registry = fleet(draining, asked, condemned, unreachable, elsewhere, other, thread)
+    registry = fleet(draining, asked, condemned, unreachable, paused, elsewhere, other, thread)
     assert choose(JOB, registry) is None
     registry.add(worker("w8"))
     assert give(registry) == "w8"
@@ -278,11 +282,11 @@ def test_people_are_told_why_a_job_waits() -> None:
     assert explain(JOB, fleet(mute)) == "none of 1 workers speaks t"
     elsewhere = worker("b", queues=("mail",))
     assert explain(JOB, fleet(elsewhere)) == "no worker that speaks t serves queue default"
-    full, draining, lost = worker("c", 1, 0), worker("d"), worker("e")
-    draining.draining = True
+    full, draining, lost, paused = worker("c", 1, 0), worker("d"), worker("e"), worker("g")
+    draining.draining = paused.paused = True
     lost.breaker.trip(0, "x")
-    told = explain(JOB, fleet(full, draining, lost))
+    told = explain(JOB, fleet(full, draining, lost, paused))
     assert told == (
-        "3 of 3 workers can run this type, 1 draining, 1 unreachable, 1 with no free slot"
+        "4 of 4 workers can run this type, 1 draining, 1 paused, 1 unreachable, 1 with no free slot"
     )
     assert explain(JOB, fleet(worker("f"))).endswith("it waits for its turn")

@@ -8,7 +8,8 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hermesd.core.outgoing import MAX_LETTER_BYTES, MOST_EVENTS, Outgoing
+from hermesd.core.outgoing import MAX_LETTER_BYTES, MOST_EVENTS, MOST_STEPS, Outgoing
+from hermesd.core.points import Point
 from hermesd.core.words import (
     VERSION,
     AnyWord,
@@ -17,7 +18,9 @@ from hermesd.core.words import (
     Events,
     Here,
     Moved,
+    Queues,
     Schedules,
+    Stepped,
     Word,
     Work,
     letter,
@@ -37,9 +40,18 @@ events = st.tuples(
     st.integers(1, 9),
     st.integers(0, 9),
 )
+buckets = st.lists(st.integers(0, 10**9), max_size=500).map(tuple)
+points = st.builds(
+    Point,
+    at=st.integers(0, 2**31),
+    seconds=st.floats(0, 60),
+    wait=buckets,
+)
 words = st.one_of(
+    st.builds(Stepped, point=points),
     st.builds(Here, leaving=st.booleans()),
     st.builds(Schedules),
+    st.builds(Queues),
     st.builds(Due, at=st.floats(0, 2e9)),
     st.builds(
         Moved,
@@ -97,6 +109,8 @@ def test_what_is_told_comes_to_the_same(said: list[AnyWord]) -> None:
     assert {i for w in found if isinstance(w, Cancelled) for i in w.job_ids} == {
         i for w in said if isinstance(w, Cancelled) for i in w.job_ids
     }
+    steps = [word.point.at for word in said if isinstance(word, Stepped)]
+    assert [w.point.at for w in found if isinstance(w, Stepped)] == steps[-MOST_STEPS:]
 
 
 def waiting_of(found: list[Word]) -> Counter[tuple[str, str, int]]:

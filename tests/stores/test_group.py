@@ -185,7 +185,9 @@ async def test_an_absent_database_is_every_waiters_answer(backend: HeldBackend) 
     down = StoreUnavailable("locked")
     async with running(backend) as group:
         answers = await gather(group, ["a"], ["b"], [down], ["c"])
-        assert group.stats.failed_groups == 1
+        assert (group.stats.failed_groups, group.stats.failing) == (1, True)
+        assert await group.do(Verb.TOUCH, ["d"], 0.0) == ["D"]
+        assert (group.stats.failed_groups, group.stats.failing) == (1, False)
     assert answers[0] == ["A"]
     errors = [answer[0] for answer in answers[1:]]
     assert [type(error) for error in errors] == [StoreUnavailable] * 3
@@ -238,6 +240,39 @@ async def test_past_the_bound_a_call_is_refused(backend: HeldBackend) -> None:
                 await group.do(Verb.TOUCH, ["c"], 0.0)
             backend.let()
         assert await group.do(Verb.TOUCH, ["d"], 0.0) == ["D"]
+
+
+async def test_an_answer_is_owed_until_it_is_given(backend: HeldBackend) -> None:
+    """With another number after each group; an absent database gives its answers too."""
+    async with running(backend) as group:
+        assert group.owed() is None
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(group.do, Verb.TOUCH, ["a"], 0.0)
+            await backend.busy()
+            before = group.owed()
+            nursery.start_soon(group.do, Verb.TOUCH, [StoreUnavailable("away")], 0.0)
+            await trio.testing.wait_all_tasks_blocked()
+            assert group.owed() == before is not None
+            backend.let(1)
+            await backend.busy()
+            assert group.owed() not in (before, None)
+            backend.let(1)
+        assert group.owed() is None
+
+
+async def test_a_committing_task_that_has_ended_owes_for_ever(
+    backend: HeldBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody will be answered again, which somebody has to notice."""
+    monkeypatch.setattr(backend, "needs_tending", lambda: bool(backend.groups and 1 / 0))
+    async with running(backend) as group:
+        backend.let()
+        await gather(group, ["a"])
+        await trio.testing.wait_all_tasks_blocked()
+        owed = group.owed()
+        with pytest.raises(StoreUnavailable):
+            await group.do(Verb.TOUCH, ["b"], 0.0)
+        assert group.owed() == owed is not None
 
 
 async def test_the_database_is_tended_beside_and_between_commits(backend: HeldBackend) -> None:

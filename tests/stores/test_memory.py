@@ -11,6 +11,8 @@ from hermesd.testing.conformance import (
     JobStoreConformance,
     NotesConformance,
     OutboxConformance,
+    PointsConformance,
+    QueuesConformance,
     SchedulesConformance,
     TypeCatalogueConformance,
 )
@@ -47,5 +49,13 @@ class TestMemoryNotes(NotesConformance):
     """Notes."""
 
 
+class TestMemoryQueues(QueuesConformance):
+    """Queues."""
+
+
 class TestMemoryApis(ApisConformance):
     """Apis."""
+
+
+class TestMemoryPoints(PointsConformance):
+    """Points."""

@@ -15,6 +15,8 @@ from hermesd.testing.conformance import (
     JobStoreConformance,
     NotesConformance,
     OutboxConformance,
+    PointsConformance,
+    QueuesConformance,
     SchedulesConformance,
     TypeCatalogueConformance,
 )
@@ -51,5 +53,13 @@ class TestPostgresNotes(NotesConformance):
     """Notes."""
 
 
+class TestPostgresQueues(QueuesConformance):
+    """Queues."""
+
+
 class TestPostgresApis(ApisConformance):
     """Apis."""
+
+
+class TestPostgresPoints(PointsConformance):
+    """Points."""

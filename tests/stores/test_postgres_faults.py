@@ -295,6 +295,7 @@ async def test_while_the_server_is_away_calls_are_refused_at_once(
     assert await store.reader.count(JobFilter()) == 1
 
 
+@pytest.mark.faults
 async def test_a_server_that_hangs_is_given_up(
     postgresql_url: str, server: PostgresServer, clock: ManualClock
 ) -> None:

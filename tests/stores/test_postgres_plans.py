@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -16,9 +16,12 @@ from databases.stores import opened
 from hermesd.clock import SystemClock
 from hermesd.core.outcome import Settlement
 from hermesd.core.records import JobFilter
+from hermesd.core.searches import Reach
 from hermesd.core.states import Move, State
+from hermesd.stores import queue_rows, search
 from hermesd.stores.postgres import listing, queue_questions, statements
 from hermesd.stores.postgres.connection import READER_SETTINGS, WRITER_SETTINGS
+from hermesd.stores.postgres.words import BY_IDS, PostgresWords, marked
 from hermesd.testing.conformance import Scene
 
 pytestmark = pytest.mark.faults  # slow: a million rows, and a wait for the server's own cleaning
@@ -136,7 +139,7 @@ WRITES = sorted(
     if isinstance(value, str) and name.isupper() and value.startswith(VERBS)
 )
 READS = {
-    "by id": listing.BY_IDS,
+    "by id": BY_IDS,
     "live counts": listing.COUNT_LIVE,
     "waiting counts": listing.COUNT_WAITING,
     "ended": listing.WALK_ENDED,
@@ -147,6 +150,8 @@ READS = {
     "orphans": queue_questions.HAS_ORPHANS,
     "at the broker": queue_questions.AT_BROKER,
     "broker counts": queue_questions.COUNT_AT_BROKER,
+    "first of a place": marked(queue_rows.FIRST).decode(),
+    "running by queue": queue_rows.RUNNING,
 }
 
 
@@ -191,13 +196,74 @@ def test_a_reading_statement_searches_an_index(reader: psycopg.Connection[Any], 
     check(reader, numbered(READS[name]))
 
 
-@pytest.mark.parametrize("state", [State.FAILED, State.RUNNING, State.QUEUED, State.SCHEDULED])
-def test_a_page_of_one_live_state_or_the_dead_letters_uses_its_index(
-    reader: psycopg.Connection[Any], state: State
+class Recorded(PostgresWords):
+    """Keeps the statements that are asked, with their values."""
+
+    def __init__(self, connection: Any) -> None:
+        super().__init__(connection)
+        self.asked: list[tuple[str, Sequence[Any]]] = []
+
+    def rows(
+        self, columns: Sequence[str], statement: str, values: Sequence[Any]
+    ) -> Sequence[Sequence[Any]]:
+        self.asked.append((statement, values))
+        return super().rows(columns, statement, values)
+
+    def check(self) -> None:
+        """Fail where one of them goes through all jobs."""
+        for statement, values in self.asked:
+            explain = marked(f"EXPLAIN (FORMAT JSON) {statement}")
+            ((found,),) = self._connection.execute(explain, values).fetchall()
+            bad = [node for node in nodes(found[0]["Plan"]) if _is_whole(node, found[0]["Plan"])]
+            assert not bad, (statement, bad)
+
+
+def _is_whole(node: dict[str, Any], plan: dict[str, Any]) -> bool:
+    """Whether it reads too much; an index is read from its end where a limit ends that."""
+    limited = any(each["Node Type"] == "Limit" for each in nodes(plan))
+    from_its_end = node.get("Index Name") == "jobs_pkey" and limited
+    return reads_too_much(node) and not from_its_end
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        (JobFilter(), 50),
+        (JobFilter(types=("none",)), 0),
+        (JobFilter(states=(State.CANCELLED,), text="nothing"), 0),
+        (JobFilter(error_kind="error", error="nothing"), 0),
+        (JobFilter(labels=(("a", "b"),), priorities=(3,)), 0),
+        *((JobFilter(states=(state,)), 50) for state in search.INDEXED),
+        (JobFilter(states=search.INDEXED[:3], types=("none",)), 0),
+    ],
+)
+def test_a_page_looks_at_a_bounded_number_of_jobs(
+    reader: psycopg.Connection[Any], wanted: JobFilter, found: int
 ) -> None:
-    """A few such jobs among a million that ended are found at once."""
-    condition, _ = listing.where(JobFilter(states=(state,)))
-    check(reader, f"SELECT id FROM jobs WHERE {condition} AND id < $1 ORDER BY id DESC LIMIT 50")
+    """Among a million; the second page too."""
+    words = Recorded(reader)
+    first = search.page(words, wanted, None, 50)
+    assert len(first.jobs) == found
+    if first.next_cursor is not None:
+        search.page(words, wanted, first.next_cursor, 50)
+    words.check()
+
+
+@pytest.mark.parametrize("states", [(State.FAILED,), search.INDEXED[:3]])
+def test_a_walk_and_the_groups_look_at_what_is_wanted_alone(
+    reader: psycopg.Connection[Any], states: tuple[State, ...]
+) -> None:
+    """A few such jobs among a million that ended."""
+    words = Recorded(reader)
+    walked = search.walk(words, JobFilter(states=states), Reach(until="~", rows=30))
+    assert len(walked.jobs) == 30
+    assert walked.next_start is not None
+    reach = Reach(start=walked.next_start, until="~", rows=1000)
+    assert len(search.walk(words, JobFilter(states=states), reach).jobs) == len(states) * 100 - 30
+    if State.FAILED in states:
+        groups = search.error_groups(words, JobFilter(states=states))
+        assert [group.count for group in groups.groups] == [100]
+    words.check()
 
 
 def test_waiting_jobs_need_no_sort(reader: psycopg.Connection[Any]) -> None:

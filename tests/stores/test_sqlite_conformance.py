@@ -8,6 +8,8 @@ from hermesd.testing.conformance import (
     JobStoreConformance,
     NotesConformance,
     OutboxConformance,
+    PointsConformance,
+    QueuesConformance,
     SchedulesConformance,
     TypeCatalogueConformance,
 )
@@ -37,5 +39,13 @@ class TestSqliteNotes(NotesConformance):
     """Notes."""
 
 
+class TestSqliteQueues(QueuesConformance):
+    """Queues."""
+
+
 class TestSqliteApis(ApisConformance):
     """Apis."""
+
+
+class TestSqlitePoints(PointsConformance):
+    """Points."""

@@ -419,4 +419,5 @@ async def test_the_store_tells_what_it_did(store: SqliteStore, clock: ManualCloc
     await scene.queued()
     stats = store.stats()
     assert (stats.commits, stats.items, stats.failed_groups) == (1, 1, 0)
-    assert stats.last_commit_seconds > 0
+    assert (stats.failing, sum(stats.seconds.counts), sum(stats.sizes.counts)) == (False, 1, 1)
+    assert stats.seconds.total > 0

@@ -18,12 +18,13 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from hermesd.ports import Clock
-from hermesd.stores.group import GroupCommit, GroupStats
+from hermesd.stores.group import GroupCommit
 from hermesd.stores.postgres import fleet_questions, listing, prepare, queue_questions
 from hermesd.stores.postgres.connection import Line
 from hermesd.stores.postgres.reads import PostgresReads, reads_of
 from hermesd.stores.postgres.timing import DatabaseTime
 from hermesd.stores.postgres.writer import PostgresWriter
+from hermesd.stores.stats import GroupStats
 from hermesd.stores.store import Dialect, Store
 
 _DIALECT: Final = Dialect(

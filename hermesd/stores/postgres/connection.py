@@ -42,8 +42,11 @@ _ENDINGS: Final = ("57P", "08", "25P03")
 _CONFLICTS: Final = frozenset({"40001", "40P01"})  # serialization failure, deadlock
 
 
-class Line(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the database is, and for how long it may take: the limits are in seconds."""
+class Line(msgspec.Struct, kw_only=True):
+    """Where the database is, and for how long it may take: the limits are in seconds.
+
+    Whoever opens a connection reads `url` then, so that a new password can be put into it.
+    """
 
     url: str
     connect_seconds: float

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Final
-
-import msgspec
+from typing import Final
 
 from hermesd.core.job import FITTING_OWNERS, Job
 from hermesd.core.notes import LINE_BYTES
@@ -19,14 +17,15 @@ from hermesd.core.records import (
     JobFilter,
     JobPage,
 )
+from hermesd.core.searches import ErrorGroups, Reach, Walked
 from hermesd.core.states import State
-from hermesd.stores.cursor import cursor_after, job_id_of
+from hermesd.stores import search
+from hermesd.stores.event_rows import OF_JOB, to_event
 from hermesd.stores.micros import micros_or_none, seconds
 from hermesd.stores.postgres.connection import BoundedConnection
-from hermesd.stores.rows import COLUMNS, Row, to_job
+from hermesd.stores.postgres.words import PostgresWords, by_ids, fetch
+from hermesd.stores.rows import QUALIFIED, to_job
 
-_COLUMNS: Final = ", ".join(f"jobs.{name}" for name in COLUMNS)
-BY_IDS: Final = f"SELECT {_COLUMNS} FROM jobs WHERE id = ANY(%s)"
 COUNT_WAITING: Final = (
     "SELECT queue, type, priority, count(*) FROM jobs WHERE state = 'queued' "
     "GROUP BY queue, type, priority"
@@ -46,24 +45,8 @@ WALK_ENDED: Final = (
     f"SELECT id, type, state, finished_us, size + {LINE_BYTES} * (SELECT count(*) FROM job_logs "
     f"WHERE job_logs.job_id = walked.id), {_DUE_TO_GO} FROM walked ORDER BY id"
 )
-EVENTS: Final = (
-    "SELECT time_us, job_type, kind, worker_id, message, run, attempt FROM events "
-    "WHERE job_id = %s ORDER BY id"
-)
-ASSIGNED: Final = f"SELECT {_COLUMNS} FROM jobs WHERE state = 'running' AND assigned_by = %s"
-
-
-def fetch(connection: BoundedConnection, query: str, values: Sequence[Any] = ()) -> list[Row]:
-    """The rows of a query for the columns of COLUMNS."""
-    found = connection.execute(query.encode(), values).fetchall()
-    return msgspec.convert(found, list[Row])
-
-
-def by_ids(job_ids: Sequence[str], connection: BoundedConnection) -> list[Row]:
-    """The rows of those jobs that exist, in no particular order."""
-    # What has a NUL in it is nowhere, and cannot be asked for.
-    wanted = [job_id for job_id in set(job_ids) if "\0" not in job_id]
-    return fetch(connection, BY_IDS, (wanted,))
+EVENTS: Final = OF_JOB.replace("?", "%s")
+ASSIGNED: Final = f"SELECT {QUALIFIED} FROM jobs WHERE state = 'running' AND assigned_by = %s"
 
 
 def get_many(job_ids: Sequence[str], connection: BoundedConnection) -> list[Job]:
@@ -71,72 +54,31 @@ def get_many(job_ids: Sequence[str], connection: BoundedConnection) -> list[Job]
     return [to_job(row) for row in by_ids(job_ids, connection)]
 
 
-def where(wanted: JobFilter) -> tuple[str, list[Any]]:
-    """The condition of a filter and its values.
-
-    Labels and errors are JSON texts as msgspec writes them, and are searched as texts: PostgreSQL
-    cannot take all of them for JSON (`\\u0000`).
-    """
-    terms: list[str] = ["true"]
-    values: list[Any] = []
-    if wanted.states:
-        states = ", ".join(f"'{State(state)}'" for state in wanted.states)
-        terms.append(f"state IN ({states})")
-    kind = wanted.error_kind
-    for term, value in (
-        ("type = ANY(%s)", list(wanted.types) or None),
-        ("queue = ANY(%s)", list(wanted.queues) or None),
-        ("id = ANY(%s)", list(wanted.ids) or None),
-        ("worker_id = %s", wanted.worker_id),
-        ("starts_with(error, %s)", None if kind is None else '{"kind":' + _json(kind)),
-        ("created_us >= %s", micros_or_none(wanted.created_after)),
-        ("created_us < %s", micros_or_none(wanted.created_before)),
-    ):
-        if value is not None:
-            terms.append(term)
-            values.append(value)
-    for name, value in wanted.labels:
-        pair = f"{_json(name)}:{_json(value)}"
-        # No text within the JSON has a bare quote after a brace or comma.
-        terms.append("(strpos(labels, %s) > 0 OR strpos(labels, %s) > 0)")
-        values += ["{" + pair, "," + pair]
-    return " AND ".join(terms), values
-
-
-def _json(value: str) -> str:
-    return msgspec.json.encode(value).decode()
-
-
 def page(
     wanted: JobFilter, cursor: str | None, limit: int, connection: BoundedConnection
 ) -> JobPage:
-    """Newest first, by id, which rises with the time of creation."""
-    condition, values = where(wanted)
-    if cursor is not None:
-        condition += " AND id < %s"
-        values.append(job_id_of(cursor))
-    query = f"SELECT {_COLUMNS} FROM jobs WHERE {condition} ORDER BY id DESC LIMIT %s"
-    rows = fetch(connection, query, (*values, limit + 1))
-    jobs = tuple(to_job(row) for row in rows[:limit])
-    return JobPage(jobs=jobs, next_cursor=cursor_after(jobs[-1].id) if len(rows) > limit else None)
+    """Newest first."""
+    return search.page(PostgresWords(connection), wanted, cursor, limit)
+
+
+def walk(wanted: JobFilter, reach: Reach, connection: BoundedConnection) -> Walked:
+    """Oldest first."""
+    return search.walk(PostgresWords(connection), wanted, reach)
+
+
+def error_groups(wanted: JobFilter, connection: BoundedConnection) -> ErrorGroups:
+    """Of the newest failed jobs."""
+    return search.error_groups(PostgresWords(connection), wanted)
 
 
 def matching_ids(wanted: JobFilter, limit: int, connection: BoundedConnection) -> list[str]:
     """Oldest first."""
-    condition, values = where(wanted)
-    query = f"SELECT id FROM jobs WHERE {condition} ORDER BY id LIMIT %s"
-    return [job_id for (job_id,) in connection.execute(query.encode(), (*values, limit))]
+    return search.matching_ids(PostgresWords(connection), wanted, limit)
 
 
 def count(wanted: JobFilter, connection: BoundedConnection) -> int:
     """How many fit."""
-    condition, values = where(wanted)
-    query = f"SELECT count(*) FROM jobs WHERE {condition}"
-    return _number(connection.execute(query.encode(), values).fetchall())
-
-
-def _number(rows: Sequence[Sequence[Any]]) -> int:
-    return int(rows[0][0])
+    return search.count(PostgresWords(connection), wanted)
 
 
 def counts(live: bool, connection: BoundedConnection) -> Counts:
@@ -156,21 +98,7 @@ def counts(live: bool, connection: BoundedConnection) -> Counts:
 
 def events(job_id: str, connection: BoundedConnection) -> list[EventRecord]:
     """Oldest first."""
-    return [
-        EventRecord(
-            time=seconds(time_us),
-            job_id=job_id,
-            job_type=job_type,
-            kind=kind,
-            worker_id=worker_id,
-            message=message,
-            run=run,
-            attempt=attempt,
-        )
-        for time_us, job_type, kind, worker_id, message, run, attempt in connection.execute(
-            EVENTS, (job_id,)
-        )
-    ]
+    return [to_event(row) for row in connection.execute(EVENTS.encode(), (job_id,))]
 
 
 def assigned(assigned_by: str, connection: BoundedConnection) -> list[Job]:
@@ -185,7 +113,7 @@ def misowned(limit: int, connection: BoundedConnection) -> list[Job]:
         owners = ", ".join(f"'{owner}'" for owner in sorted(fitting))
         lost = " OR incarnation IS NULL" if state is State.RUNNING else ""
         query = (
-            f"SELECT {_COLUMNS} FROM jobs "
+            f"SELECT {QUALIFIED} FROM jobs "
             f"WHERE state = '{state}' AND (owner NOT IN ({owners}){lost}) LIMIT %s"
         )
         found.extend(to_job(row) for row in fetch(connection, query, (limit,)))

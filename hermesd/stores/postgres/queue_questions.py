@@ -9,7 +9,7 @@ from hermesd.core.records import BrokerRange, Waiting
 from hermesd.core.states import State
 from hermesd.stores.micros import micros, seconds_or_none
 from hermesd.stores.postgres.connection import BoundedConnection
-from hermesd.stores.postgres.listing import by_ids
+from hermesd.stores.postgres.words import by_ids
 from hermesd.stores.rows import to_job
 
 # For each pair its best, by the index; then the best of all.

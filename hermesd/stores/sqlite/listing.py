@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Final
 
 import msgspec
 
@@ -19,20 +18,15 @@ from hermesd.core.records import (
     JobFilter,
     JobPage,
 )
+from hermesd.core.searches import ErrorGroups, Reach, Walked
 from hermesd.core.states import State
-from hermesd.stores.cursor import cursor_after, job_id_of
+from hermesd.stores import search
+from hermesd.stores.event_rows import OF_JOB, to_event
 from hermesd.stores.micros import micros_or_none, seconds
-from hermesd.stores.rows import Row, to_job
+from hermesd.stores.rows import to_job
 from hermesd.stores.sqlite import statements
 from hermesd.stores.sqlite.rows import AS_JSON, fetch
-
-_IDS: Final = "(SELECT value FROM json_each(?))"
-
-
-def by_ids(job_ids: Sequence[str], connection: sqlite3.Connection) -> list[Row]:
-    """The rows of those jobs that exist, in no particular order."""
-    wanted = msgspec.json.encode(sorted(set(job_ids))).decode()
-    return fetch(connection, statements.JOBS_BY_ID, (wanted,))
+from hermesd.stores.sqlite.words import SqliteWords, by_ids
 
 
 def get_many(job_ids: Sequence[str], connection: sqlite3.Connection) -> list[Job]:
@@ -40,65 +34,31 @@ def get_many(job_ids: Sequence[str], connection: sqlite3.Connection) -> list[Job
     return [to_job(row) for row in by_ids(job_ids, connection)]
 
 
-def where(wanted: JobFilter) -> tuple[str, list[Any]]:
-    """The condition of a filter and its values.
-
-    A single state is written out, not passed in, so that its partial index can serve.
-    """
-    terms: list[str] = ["1"]
-    values: list[Any] = []
-    if wanted.states:
-        states = [f"state = '{State(state)}'" for state in wanted.states]
-        terms.append(f"({' OR '.join(states)})")
-    for column, among in (("type", wanted.types), ("queue", wanted.queues), ("id", wanted.ids)):
-        if among:
-            terms.append(f"{column} IN {_IDS}")
-            values.append(msgspec.json.encode(among).decode())
-    for term, value in (
-        ("worker_id = ?", wanted.worker_id),
-        ("error ->> '$.kind' = ?", wanted.error_kind),
-        ("created_us >= ?", micros_or_none(wanted.created_after)),
-        ("created_us < ?", micros_or_none(wanted.created_before)),
-    ):
-        if value is not None:
-            terms.append(term)
-            values.append(value)
-    for label in wanted.labels:
-        terms.append(
-            "EXISTS (SELECT 1 FROM json_each(labels) AS l WHERE l.key = ? AND l.value = ?)"
-        )
-        values += label
-    return " AND ".join(terms), values
-
-
 def page(
     wanted: JobFilter, cursor: str | None, limit: int, connection: sqlite3.Connection
 ) -> JobPage:
-    """Newest first, by id, which rises with the time of creation."""
-    condition, values = where(wanted)
-    if cursor is not None:
-        condition += " AND id < ?"
-        values.append(job_id_of(cursor))
-    query = f"SELECT {AS_JSON} AS r FROM jobs WHERE {condition} ORDER BY id DESC LIMIT ?"
-    rows = fetch(connection, query, (*values, limit + 1))
-    jobs = tuple(to_job(row) for row in rows[:limit])
-    return JobPage(jobs=jobs, next_cursor=cursor_after(jobs[-1].id) if len(rows) > limit else None)
+    """Newest first."""
+    return search.page(SqliteWords(connection), wanted, cursor, limit)
+
+
+def walk(wanted: JobFilter, reach: Reach, connection: sqlite3.Connection) -> Walked:
+    """Oldest first."""
+    return search.walk(SqliteWords(connection), wanted, reach)
+
+
+def error_groups(wanted: JobFilter, connection: sqlite3.Connection) -> ErrorGroups:
+    """Of the newest failed jobs."""
+    return search.error_groups(SqliteWords(connection), wanted)
 
 
 def matching_ids(wanted: JobFilter, limit: int, connection: sqlite3.Connection) -> list[str]:
     """Oldest first."""
-    condition, values = where(wanted)
-    query = f"SELECT id FROM jobs WHERE {condition} ORDER BY id LIMIT ?"
-    packed = f"SELECT json_group_array(id) FROM ({query})"
-    (ids,) = connection.execute(packed, (*values, limit)).fetchone()
-    return msgspec.json.decode(ids, type=list[str])
+    return search.matching_ids(SqliteWords(connection), wanted, limit)
 
 
 def count(wanted: JobFilter, connection: sqlite3.Connection) -> int:
     """How many fit."""
-    condition, values = where(wanted)
-    query = f"SELECT count(*) FROM jobs WHERE {condition}"
-    return int(connection.execute(query, values).fetchone()[0])
+    return search.count(SqliteWords(connection), wanted)
 
 
 def counts(live: bool, connection: sqlite3.Connection) -> Counts:
@@ -120,24 +80,7 @@ def counts(live: bool, connection: sqlite3.Connection) -> Counts:
 
 def events(job_id: str, connection: sqlite3.Connection) -> list[EventRecord]:
     """Oldest first."""
-    rows = connection.execute(
-        "SELECT time_us, job_type, kind, worker_id, message, run, attempt FROM events "
-        "WHERE job_id = ? ORDER BY id",
-        (job_id,),
-    ).fetchall()
-    return [
-        EventRecord(
-            time=seconds(time_us),
-            job_id=job_id,
-            job_type=job_type,
-            kind=kind,
-            worker_id=worker_id,
-            message=message,
-            run=run,
-            attempt=attempt,
-        )
-        for time_us, job_type, kind, worker_id, message, run, attempt in rows
-    ]
+    return [to_event(row) for row in connection.execute(OF_JOB, (job_id,)).fetchall()]
 
 
 def assigned(assigned_by: str, connection: sqlite3.Connection) -> list[Job]:

@@ -13,7 +13,7 @@ from hermesd.core.states import State
 from hermesd.stores.micros import micros, seconds_or_none
 from hermesd.stores.rows import to_job
 from hermesd.stores.sqlite import statements
-from hermesd.stores.sqlite.listing import by_ids
+from hermesd.stores.sqlite.words import by_ids
 
 PAIRS_PER_QUERY: Final = 100  # SQLite takes at most 500 parts of a compound SELECT
 

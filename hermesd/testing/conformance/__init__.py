@@ -15,7 +15,9 @@ from hermesd.testing.conformance.fleet import FleetConformance
 from hermesd.testing.conformance.jobs import JobStoreConformance
 from hermesd.testing.conformance.notes import NotesConformance
 from hermesd.testing.conformance.outbox import OutboxConformance
+from hermesd.testing.conformance.points import PointsConformance
 from hermesd.testing.conformance.queue import JobQueueConformance
+from hermesd.testing.conformance.queues import QueuesConformance
 from hermesd.testing.conformance.scene import Scene, Store
 from hermesd.testing.conformance.schedules import SchedulesConformance
 
@@ -26,6 +28,8 @@ __all__ = [
     "JobStoreConformance",
     "NotesConformance",
     "OutboxConformance",
+    "PointsConformance",
+    "QueuesConformance",
     "Scene",
     "SchedulesConformance",
     "Store",

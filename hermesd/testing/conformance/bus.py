@@ -17,6 +17,7 @@ from hermesd.core.words import (
     Here,
     Missed,
     Moved,
+    Queues,
     Schedules,
     Word,
     Work,
@@ -33,6 +34,7 @@ ALL: Sequence[Word] = (
     Due(at=1_800_000_000.5),
     Cancelled(job_ids=("j1", "j2")),
     Schedules(),
+    Queues(),
     Events(events=((1.5, "failed", "j1", "note", None, "kaput", 1, 2),), kinds={"failed": 3}),
 )
 

@@ -42,6 +42,29 @@ class OperatingConformance(Conformance):
             await scene.store.jobs.cancel("no-such-job")
         assert await scene.now(job) == job
 
+    async def test_many_are_cancelled_at_once(self, scene: Scene) -> None:
+        """Each as it was and as it is; None where nothing changes, and no error."""
+        queued, later = await scene.queued(), await scene.scheduled(after=60)
+        running, failed = await scene.running(), await scene.failed()
+        ids = [queued.id, failed.id, later.id, "no-such-job", running.id, queued.id, running.id]
+        answers = await scene.store.jobs.cancel_many(ids)
+        assert [answer and (answer.before, answer.now.state) for answer in answers] == [
+            (queued, State.CANCELLED),
+            None,
+            (later, State.CANCELLED),
+            None,
+            (running, State.RUNNING),
+            None,
+            None,
+        ]
+        assert [one.now for one in answers if one] == [
+            await scene.now(job) for job in (queued, later, running)
+        ]
+        assert (await scene.now(running)).cancel_requested
+        assert await scene.event_kinds(queued) == ["cancelled"]
+        assert await scene.event_kinds(running) == ["cancel-requested"]
+        assert list(await scene.store.jobs.cancel_many([])) == []
+
     async def test_a_requeue_starts_a_new_run(self, scene: Scene) -> None:
         """The counts begin anew, the lease goes on."""
         job = await scene.running(attempts=3, crash_count=2)

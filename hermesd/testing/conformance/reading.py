@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
+from msgspec.structs import replace
 
 from hermesd.core.errors import InvalidValue
-from hermesd.core.job import ErrorInfo, Job
+from hermesd.core.job import ErrorInfo, Job, Rung
 from hermesd.core.records import JobFilter
+from hermesd.core.searches import Reach
 from hermesd.core.states import Move, State
 from hermesd.testing.conformance.scene import API, WORKER, Conformance, Scene
 
@@ -70,6 +73,104 @@ class ReadingConformance(Conformance):
             (JobFilter(error_kind="none"), []),
         ):
             await self._check(scene, wanted, expected)
+
+    async def test_each_filter_of_ended_jobs_picks_its_jobs(self, scene: Scene) -> None:
+        """By the time of the end, by text, by the group of the error, and by priority."""
+        waiting = await scene.queued(priority=7)
+        first = await self._failed(scene, 'No "room" for 12 \\ things', traceback="at Kind line\n7")
+        scene.clock.advance(5)
+        then = scene.clock.utc()
+        other = await self._failed(scene, 'No "room" for 7 \\ things\nat all', kind="timeout")
+        group = 'No "room" for # \\ things'
+        for wanted, expected in (
+            (JobFilter(priorities=(7, 8)), [waiting]),
+            (JobFilter(finished_after=then), [other]),
+            (JobFilter(finished_before=then), [first]),
+            (JobFilter(text='"ROOM" for'), [first, other]),
+            (JobFilter(text="12 \\"), [first]),
+            (JobFilter(text="KIND line\n"), [first]),
+            (JobFilter(text="timeout"), [other]),
+            (JobFilter(text="message"), []),
+            (JobFilter(text="kind"), [first]),
+            (JobFilter(text="%"), []),
+            (JobFilter(text=waiting.id[6:].upper()), [waiting]),
+            (JobFilter(error_kind="error", error=group), [first]),
+            (JobFilter(error=group, states=(State.FAILED,)), [first, other]),
+            (JobFilter(error=group), [first, other]),
+            (JobFilter(error="No"), []),
+            (JobFilter(error=""), []),
+        ):
+            await self._check(scene, wanted, expected)
+
+    async def _failed(self, scene: Scene, message: str, **error: str) -> Job:
+        job = await scene.running()
+        given = ErrorInfo(**{"kind": "error", "message": message, **error})
+        await scene.settle(job, Move.FAIL, error=given)
+        return await scene.now(job)
+
+    async def test_a_walk_meets_each_job_once(self, scene: Scene) -> None:
+        """Stretch by stretch, the oldest first, up to the last one that is meant."""
+        failed = [await scene.failed(payload=msgspec.Raw(b'"%d"' % place)) for place in range(5)]
+        later = await scene.scheduled(after=5)
+        await scene.queued()
+        last = await scene.failed()
+        dead = JobFilter(states=(State.FAILED,))
+        met: list[str] = []
+        start: str | None = ""
+        while start is not None:
+            reach = Reach(start=start, until=failed[-1].id, rows=2)
+            walked = await scene.store.reader.walk(dead, reach)
+            met += [job.id for job in walked.jobs]
+            start = walked.next_start
+        assert met == [job.id for job in failed]
+        both = JobFilter(states=(State.FAILED, State.SCHEDULED))
+        reach = Reach(start=failed[4].id, until=last.id, rows=9)
+        walked = await scene.store.reader.walk(both, reach)
+        assert [(job.id, job.state) for job in walked.jobs] == [
+            (job.id, job.state) for job in (failed[4], later, last)
+        ]
+        assert walked.jobs[0].size_bytes == 3
+        ids = (later.id, failed[0].id, "no-such-job")
+        some = await scene.store.reader.walk(replace(dead, ids=ids), reach)
+        assert some.jobs == ()
+        reach = Reach(until="~", rows=1)
+        some = await scene.store.reader.walk(replace(both, ids=ids), reach)
+        assert [job.id for job in some.jobs] == [failed[0].id, later.id]
+        assert some.next_start is None
+
+    async def test_a_walk_looks_at_a_bounded_number_of_jobs(self, scene: Scene) -> None:
+        """Whether they fit or not."""
+        for kind in ("mail", "test.echo", "mail"):
+            await scene.failed(type=kind)
+        wanted = JobFilter(states=(State.FAILED,), types=("test.echo",))
+        walked = await scene.store.reader.walk(wanted, Reach(until="~", rows=1))
+        assert walked.jobs == ()
+        assert walked.next_start is not None
+
+    async def test_failed_jobs_are_grouped_by_their_error(self, scene: Scene) -> None:
+        """Type, kind and first line, with numbers and ids as one; most jobs first."""
+        begun = scene.clock.utc()
+        await self._failed(scene, "job 3d6f0a1c-0000-4000-8000-00000000beef: 5 of 10 left")
+        scene.clock.advance(3)
+        newest = await self._failed(
+            scene, f"job {'4' * 8}-{'b' * 4}-4000-8000-{'c' * 12}: 7 of 9 left"
+        )
+        await self._failed(scene, "no é\tleft\nsecond line")
+        mail = await scene.failed(type="mail")
+        await scene.queued()
+        found = await scene.store.reader.error_groups(JobFilter())
+        assert found.complete
+        assert [(one.type, one.error, one.count) for one in found.groups][:1] == [
+            ("test.echo", "job #: # of # left", 2)
+        ]
+        assert {(one.type, one.error_kind, one.error) for one in found.groups[1:]} == {
+            ("test.echo", "error", "no é\tleft"),
+            ("mail", "", ""),
+        }
+        first = found.groups[0]
+        assert (first.oldest, first.newest, first.newest_id) == (begun, begun + 3, newest.id)
+        narrow = await scene.store.reader.error_groups(JobFilter(types=("mail",)))
+        assert [one.newest_id for one in narrow.groups] == [mail.id]
 
     async def _check(self, scene: Scene, wanted: JobFilter, expected: list[Job]) -> None:
         ids = [job.id for job in expected]
@@ -137,3 +238,25 @@ class ReadingConformance(Conformance):
             ("test.echo", 1, 1)
         }
         assert events[0].worker_id == WORKER
+
+    async def test_events_that_end_an_attempt_tell_of_it(self, scene: Scene) -> None:
+        """When it began, by which way, and the whole error; others tell nothing of one."""
+        job = await scene.running(started_at=scene.clock.utc())
+        begun = scene.clock.utc()
+        scene.clock.advance(2.5)
+        error = ErrorInfo(kind="error", message="n\u00e9 \x01 \\u0000", traceback="at line\n7")
+        await scene.settle(job, Move.RETRY, error=error)
+        await scene.store.jobs.requeue([job.id])
+        again = await scene.assign(await scene.now(job))
+        assert again is not None
+        started = scene.clock.utc() + 1
+        scene.clock.advance(3)
+        await scene.store.jobs.cancel(job.id)
+        await scene.settle(again, Move.FAIL, error=error, started_at=started)
+        events = await scene.store.reader.events(job.id)
+        assert [(event.kind, event.started_at, event.rung, event.error) for event in events] == [
+            ("retry", begun, Rung.PUSH, error),
+            ("due", None, None, None),
+            ("cancel-requested", None, None, None),
+            ("failed", started, Rung.PUSH, error),
+        ]

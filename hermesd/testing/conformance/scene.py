@@ -31,6 +31,8 @@ from hermesd.ports import (
     JobStore,
     Notes,
     Outbox,
+    Points,
+    Queues,
     Schedules,
     TypeCatalogue,
 )
@@ -71,6 +73,14 @@ class Store(Protocol):
     @property
     def types(self) -> TypeCatalogue:
         """Job types."""
+
+    @property
+    def queues(self) -> Queues:
+        """Named queues."""
+
+    @property
+    def points(self) -> Points:
+        """The history of the fleet."""
 
     @property
     def schedules(self) -> Schedules:
