@@ -5,6 +5,7 @@ The way of a value: layers (files) and overrides (environment) -> secretfiles ->
 """
 
 from hermesd.config.effective import effective
+from hermesd.config.instance import Instance, parse_instance
 from hermesd.config.load import DEFAULT_PATH, load, validate
 from hermesd.config.schedules import ScheduleSection
 from hermesd.config.sections import (
@@ -34,6 +35,7 @@ __all__ = [
     "ControlSection",
     "DrainSection",
     "EventsSection",
+    "Instance",
     "JobsSection",
     "LivenessSection",
     "LogFormat",
@@ -49,5 +51,6 @@ __all__ = [
     "WorkerSection",
     "effective",
     "load",
+    "parse_instance",
     "validate",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Final
 import msgspec
 
 from hermesd.config.check import Problem, shape_problems
+from hermesd.config.instance import Instance
 from hermesd.config.keys import dotted
 from hermesd.config.layers import DEFAULT_ORIGIN, Document, Layer, read_layer, stacked
 from hermesd.config.overrides import environment_layers
@@ -31,25 +33,52 @@ class Loaded:
 
 
 def load(
-    paths: Sequence[Path], environ: Mapping[str, str], *, default_path: Path = DEFAULT_PATH
+    paths: Sequence[Path],
+    environ: Mapping[str, str],
+    *,
+    default_path: Path = DEFAULT_PATH,
+    instance: Instance | None = None,
 ) -> Config:
     """The configuration of these files, later ones over earlier ones, and of the environment.
 
-    Without paths it is `default_path`, if there is such a file. Raises ConfigError with all
-    problems, each as `FILE: section.key: reason`.
+    Without paths it is `default_path`, if there is such a file. An `instance` has its own file over
+    them, where there is one: beside the last of them, /etc/hermes.d/INSTANCE.toml. Raises
+    ConfigError with all problems, each as `FILE: section.key: reason`.
     """
-    return load_with_origins(paths, environ, default_path=default_path).config
+    return load_with_origins(paths, environ, default_path=default_path, instance=instance).config
 
 
 def load_with_origins(
-    paths: Sequence[Path], environ: Mapping[str, str], *, default_path: Path = DEFAULT_PATH
+    paths: Sequence[Path],
+    environ: Mapping[str, str],
+    *,
+    default_path: Path = DEFAULT_PATH,
+    instance: Instance | None = None,
 ) -> Loaded:
     """As load(), with the document kept."""
-    layers = read_layers(paths, default_path)
-    folder = layers[-1].folder if layers else Path.cwd()
-    document = stacked([*layers, *environment_layers(environ, folder)])
+    document = read_document(paths, environ, default_path=default_path, instance=instance)
     problems = resolve_files(document, environ)
     return Loaded(build(document, problems), document)
+
+
+def read_document(
+    paths: Sequence[Path],
+    environ: Mapping[str, str],
+    *,
+    default_path: Path = DEFAULT_PATH,
+    instance: Instance | None = None,
+) -> Document:
+    """What files and environment say, before the files that they name are read.
+
+    Raises ConfigError where one cannot be read.
+    """
+    layers = read_layers(paths, default_path)
+    folder = layers[-1].folder if layers else Path.cwd()
+    if instance is not None:
+        overlay = instance.overlay(paths[-1] if paths else default_path)
+        layers.insert(0, instance.defaults(socket.gethostname()))
+        layers += _overlaid(overlay)
+    return stacked([*layers, *environment_layers(environ, folder)])
 
 
 def read_layers(paths: Sequence[Path], default_path: Path = DEFAULT_PATH) -> list[Layer]:
@@ -64,6 +93,17 @@ def read_layers(paths: Sequence[Path], default_path: Path = DEFAULT_PATH) -> lis
     if problems:
         raise ConfigError(problems)
     return layers
+
+
+def _overlaid(path: Path) -> list[Layer]:
+    """The file's layer, none where there is no such file; what cannot be looked at is an error."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError:
+        pass  # to read it will tell why
+    return [read_layer(path)]
 
 
 def build(document: Document, found: Sequence[Problem] = ()) -> Config:

@@ -17,6 +17,7 @@ from hermesd.config.schedule_rules import schedule_problems
 from hermesd.config.sections import Config, QueueKind
 from hermesd.core.amqp_names import Band, NamePatterns, Names, check_broker_name
 from hermesd.core.amqp_url import AmqpUrl
+from hermesd.core.endpoints import is_address
 from hermesd.core.errors import InvalidValue
 from hermesd.core.job import HIGHEST_PRIORITY, LOWEST_PRIORITY
 from hermesd.core.jobtype import TypeDefaults, check_type_name
@@ -60,7 +61,9 @@ def _addresses(config: Config) -> Iterator[Problem]:
         if not is_host_port(endpoint):
             yield Problem(("control", "endpoints"), f"{endpoint[:80]!r} is not HOST:PORT")
     if worker.advertise and not (
-        _BARE_HOST.match(worker.advertise) or is_host_port(worker.advertise)
+        _BARE_HOST.match(worker.advertise)
+        or is_host_port(worker.advertise)
+        or is_address(worker.advertise)  # an IPv6 one as a pod is given its own
     ):
         yield Problem(
             ("worker", "advertise"), "must be HOST or HOST:PORT ([ADDRESS]:PORT for IPv6)"

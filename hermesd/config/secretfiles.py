@@ -24,26 +24,50 @@ FILE_KEYS: Final[tuple[Key, ...]] = (
 _URLS: Final = {"store": StoreSection().url, "queue": QueueSection().url}
 
 
+def named_files(document: Document, environ: Mapping[str, str]) -> list[tuple[Key, Path]]:
+    """The files of secrets and certificates that `document` names, by their keys."""
+    credentials = credentials_directory(environ)
+    found = []
+    for key, value in leaves(document.tree):
+        if isinstance(value, str) and value and _names_file(key):
+            source = document.sources.get(key)
+            folder = source.folder if source else Path()
+            found.append((key, _place(credentials, folder, value)))
+    return found
+
+
 def resolve_files(document: Document, environ: Mapping[str, str]) -> list[Problem]:
     """Fill in, in `document` itself, what other files hold; what could not be is the answer."""
     problems = []
-    credentials = credentials_directory(environ)
-    for key, value in list(leaves(document.tree)):
-        if not isinstance(value, str) or not value:
-            continue
-        source = document.sources.get(key)
-        path = (credentials or (source.folder if source else Path())) / value
+    for key, path in named_files(document, environ):
         try:
             if key in FILE_KEYS:
                 _require_readable(path)
                 _table(document, key)[key[-1]] = str(path)
-            elif key[0] in _URLS and key[1:] == ("password_file",):
+            elif _is_password_file(key):
                 _give_password(document, key[0], path)
-            elif is_secret(secret := _secret_of(key)):
-                _replace(document, key, secret, path)
+            else:
+                _replace(document, key, _secret_of(key), path)
         except InvalidValue as exc:
             problems.append(Problem(key, exc.detail))
     return problems
+
+
+def _names_file(key: Key) -> bool:
+    return key in FILE_KEYS or _is_password_file(key) or is_secret(_secret_of(key))
+
+
+def _is_password_file(key: Key) -> bool:
+    return key[0] in _URLS and key[1:] == ("password_file",)
+
+
+def _place(credentials: Path | None, folder: Path, value: str) -> Path:
+    """Among the credentials if it is there; a unit always has that folder, be it an empty one."""
+    beside = folder / value
+    if credentials is None:
+        return beside
+    given = credentials / value
+    return beside if os.path.exists(beside) and not os.path.exists(given) else given
 
 
 def _give_password(document: Document, section: str, path: Path) -> None:

@@ -50,11 +50,24 @@ class LogLevel(StrEnum):
 
 
 class LogFormat(StrEnum):
-    """How an event is written; `auto` is `console` on a terminal and `json` elsewhere."""
+    """How an event is written.
+
+    `auto` is `console` on a terminal, `journal` where stderr is the systemd journal, else `json`.
+    """
 
     AUTO = "auto"
+    JOURNAL = "journal"
     JSON = "json"
     CONSOLE = "console"
+
+
+class LoggedJobs(StrEnum):
+    """Which lines on single jobs are written; `auto`: all, up to so many a second."""
+
+    AUTO = "auto"
+    ALL = "all"
+    FAILURES = "failures"
+    NONE = "none"
 
 
 class QueueKind(StrEnum):
@@ -253,11 +266,17 @@ class EventsSection(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class LogSection(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`[log]`: what is written and how; `fleet_seconds` is between two lines on the fleet."""
+    """`[log]`: what is written and how; `fleet_seconds` is between two lines on the fleet.
+
+    `jobs` is which lines on single jobs are written. `jobs_per_second` bounds those on jobs that
+    go well and, apart, those on jobs that do not; `all` has no bound.
+    """
 
     level: LogLevel = LogLevel.INFO
     format: LogFormat = LogFormat.AUTO
     fleet_seconds: Seconds = 60.0
+    jobs: LoggedJobs = LoggedJobs.AUTO
+    jobs_per_second: Count = 100
 
 
 class MetricsSection(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -265,6 +284,12 @@ class MetricsSection(Section, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     enabled: bool = True
     process_collectors: bool = True
+
+
+class TracingSection(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[tracing]`: OpenTelemetry; all else is by its own OTEL_* environment variables."""
+
+    enabled: bool = False
 
 
 class PluginsSection(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -302,6 +327,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     http: HttpLimits = HttpLimits()
     log: LogSection = LogSection()
     metrics: MetricsSection = MetricsSection()
+    tracing: TracingSection = TracingSection()
     plugins: PluginsSection = PluginsSection()
 
     def __post_init__(self) -> None:

@@ -132,7 +132,8 @@ def test_all_problems_are_told_at_once_with_their_origin(tmp_path: Path) -> None
         "HERMES_DRAIN__SECONDS: drain.seconds: must be a number of seconds from 0 to a year, "
         "got nan",
         "HERMES_FOO__BAR: foo: unknown key (known here: api, control, drain, events, http, jobs, "
-        "liveness, log, metrics, plugins, queue, queues, retention, schedules, store, worker)",
+        "liveness, log, metrics, plugins, queue, queues, retention, schedules, store, tracing, "
+        "worker)",
     ]
     assert sorted(problems_of([path], environ)) == sorted(expected)
 

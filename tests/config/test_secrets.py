@@ -40,6 +40,17 @@ def test_credentials_of_systemd_come_first(tmp_path: Path) -> None:
     assert config.plugins.settings["mail"] == {"password": "from systemd"}
 
 
+def test_what_is_no_credential_is_looked_for_beside_the_file(tmp_path: Path) -> None:
+    """A unit that may be given credentials has a folder for them, also where there are none."""
+    credentials = tmp_path / "credentials"
+    credentials.mkdir()
+    path, environ = configured(tmp_path, MAIL), {"CREDENTIALS_DIRECTORY": str(credentials)}
+    with pytest.raises(ConfigError, match=str(credentials / "mail.pw")):
+        load([path], environ)
+    (tmp_path / "mail.pw").write_text("from beside")
+    assert load([path], environ).plugins.settings["mail"] == {"password": "from beside"}
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
