@@ -1,22 +1,39 @@
-"""The Prometheus metrics of an api, over a registry of its own.
+"""The Prometheus metrics of an api, over a registry of its own or one that is handed in.
 
-Job types become labels up to MAX_TYPE_LABELS, later ones count as `other`.
+Job types become labels up to MAX_TYPE_LABELS, later ones count as `other`; queues are those of the
+configuration. What is read at a scrape is in observe/views.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Final, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Final
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
 
+from hermesd.core.broker import LineStatus
 from hermesd.core.job import Job, Rung
 from hermesd.core.outcome import Settlement
 from hermesd.core.records import Counts
-from hermesd.observe.instruments import DURATIONS, SIZES, Counter, Histogram, RoleMetrics
+from hermesd.core.schedule import FireKind
+from hermesd.core.states import Move
+from hermesd.observe.dispatches import Dispatches
+from hermesd.observe.flow import Flow
+from hermesd.observe.instruments import DURATIONS, SIZES
+from hermesd.observe.role_metrics import RoleMetrics
+from hermesd.observe.views import (
+    CommitStats,
+    Level,
+    broker_view,
+    fleet_view,
+    jobs_view,
+    queues_view,
+    rung_view,
+    store_view,
+)
 from hermesd.ports import FleetView
+
+__all__ = ["INVARIANTS", "ApiMetrics", "CommitStats"]
 
 INVARIANTS: Final = (
     "lease-regression",
@@ -29,20 +46,11 @@ _LATENCIES: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.
 _WAITS: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 300.0, 3600.0)
 
 
-class CommitStats(NamedTuple):
-    """Of the store's group commit; `repeats` are transactions that had to be done again."""
-
-    commits: int
-    changes: int
-    last_seconds: float
-    repeats: int = 0
-
-
 class ApiMetrics(RoleMetrics):
     """What an api measures. `outcome` labels are moves: succeed, fail, retry, release, ...
 
     `accepted` is the number of jobs accepted since the start, `accepted_elsewhere` those of which
-    other apis have told.
+    other apis have told; `flow` has the same by type, with what percentiles are made of.
     """
 
     def __init__(
@@ -51,35 +59,59 @@ class ApiMetrics(RoleMetrics):
         super().__init__("hermesd", registry, process_collectors)
         self.accepted = 0
         self.accepted_elsewhere = 0
-        counter, histogram = self._counter, self._histogram
-        self._submits = counter("submits", "Jobs accepted.", ("type", "queue", "result"))
-        self._refusals = counter(
+        self.flow = Flow()
+        self._add_submits()
+        self._add_attempts()
+        self._add_queue()
+        self._add_faults()
+        self._dispatches = Dispatches()
+        self._add(self._dispatches.view)
+
+    def _add_submits(self) -> None:
+        self._submits = self._counter("submits", "Jobs accepted.", ("type", "queue", "result"))
+        self._refusals = self._counter(
             "submit_refusals", "Submits not accepted, by problem.", ("reason",)
         )
-        self._submit_seconds = histogram(
-            "submit_seconds", "From a whole submit to its answer.", _LATENCIES
+        self._submit_seconds = self._histogram(
+            "submit_seconds",
+            "From a whole submit to its answer: of one job, or of a batch.",
+            _LATENCIES,
+            ("kind",),
         )
-        self._fires = counter(
+        self._fires = self._counter(
             "schedule_fires", "Fires of schedules, by what became of them.", ("fate",)
         )
-        self._started = counter("jobs_started", "Attempts given to a worker.", ("type", "rung"))
-        self._settled = counter(
-            "jobs_settled", "Recorded outcomes, retries included.", ("type", "outcome")
+        for fate in FireKind:
+            self._fires.add((str(fate),), 0)
+
+    def _add_attempts(self) -> None:
+        self._started = self._counter(
+            "jobs_started", "Attempts given to a worker.", ("type", "rung")
         )
-        self._durations = histogram(
+        self._submit_to_start = self._histogram(
+            "submit_to_start_seconds",
+            "From a submit, or the time that it was scheduled for, to its job's first start.",
+            _WAITS,
+            ("type",),
+        )
+        self._waited = self._histogram(
+            "job_wait_seconds",
+            "Time in a queue at the start of an attempt.",
+            _WAITS,
+            ("queue", "rung"),
+        )
+        self._settled = self._counter(
+            "jobs_settled", "Recorded outcomes, retries included.", ("type", "queue", "outcome")
+        )
+        self._durations = self._histogram(
             "job_duration_seconds", "Time in a handler.", DURATIONS, ("type",)
         )
-        self._dispatch_seconds = histogram(
-            "dispatch_seconds", "From a dispatch POST to its answer.", _LATENCIES
+        self._pruned = self._counter(
+            "jobs_pruned", "Finished jobs deleted by retention.", ("state",)
         )
-        self._dispatch_jobs = histogram("dispatch_batch_jobs", "Jobs in a dispatch POST.", SIZES)
-        self._dropped = counter(
-            "outcomes_dropped", "Outcomes not recorded, by verdict.", ("verdict",)
-        )
-        self._pruned = counter("jobs_pruned", "Finished jobs deleted by retention.", ("state",))
-        self._waited = histogram(
-            "job_wait_seconds", "From the queue to a worker, by rung.", _WAITS, ("rung",)
-        )
+
+    def _add_queue(self) -> None:
+        counter = self._counter
         self._published = counter(
             "queue_publishes", "Messages published to the broker, by fate.", ("fate",)
         )
@@ -93,22 +125,35 @@ class ApiMetrics(RoleMetrics):
         self._pulled = counter(
             "queue_pulled_outcomes", "Outcomes that came through the broker.", ("verdict",)
         )
-        self._breaches = counter(
-            "invariant_breaches", "Must stay 0: a defect of hermesd.", ("invariant",)
+        self._dispatch_seconds = self._histogram(
+            "dispatch_seconds", "From a dispatch POST to its answer.", _LATENCIES
         )
-        self._lost_races = counter(
+        self._dispatch_jobs = self._histogram(
+            "dispatch_batch_jobs", "Jobs in a dispatch POST.", SIZES
+        )
+
+    def _add_faults(self) -> None:
+        self._dropped = self._counter(
+            "outcomes_dropped", "Outcomes not recorded, by verdict.", ("verdict",)
+        )
+        self._lost_races = self._counter(
             "assign_conflicts",
             "Waiting jobs that were gone when a worker was to have them.",
             ("queue",),
+        )
+        self._breaches = self._counter(
+            "invariant_breaches", "Must stay 0: a defect of hermesd.", ("invariant",)
         )
         for invariant in INVARIANTS:
             self._breaches.add((invariant,), 0)
 
     def submitted(self, job_type: str, queue: str, result: str, jobs: int = 1) -> None:
-        """So many jobs are committed; `result` is direct, queue or repeated."""
+        """So many jobs are committed; `result` is direct, queue, scheduled or repeated."""
+        label = self._types.of(job_type)
         if result != "repeated":
             self.accepted += jobs
-        self._submits.add((self._types.of(job_type), queue, result), jobs)
+            self.flow.submitted(label, jobs)
+        self._submits.add((label, queue, result), jobs)
 
     def fired(self, fate: str) -> None:
         """A schedule's fire is recorded; `fate` is its kind: fired, missed, overlapped, ..."""
@@ -118,9 +163,9 @@ class ApiMetrics(RoleMetrics):
         """A submit was not accepted; `reason` is the problem's slug."""
         self._refusals.add((reason,))
 
-    def submit_answered(self, seconds: float) -> None:
-        """A submit, alone or a batch, took so long until its answer."""
-        self._submit_seconds.observe(seconds)
+    def submit_answered(self, seconds: float, kind: str = "one") -> None:
+        """A submit took so long until its answer; `kind` is one or batch."""
+        self._submit_seconds.observe(seconds, (kind,))
 
     def started(self, job: Job, jobs: int = 1) -> None:
         """An attempt was given to a worker, of `job` and of others of its type on its rung."""
@@ -128,10 +173,15 @@ class ApiMetrics(RoleMetrics):
 
     def waited(self, job: Job, started_at: float, jobs: int = 1) -> None:
         """An attempt began at that UTC second, of `job` and of others that came with it."""
-        seconds = max(started_at - (job.enqueued_at or started_at), 0.0)
-        rung = (job.rung or "",)
-        for _ in range(jobs):
-            self._waited.observe(seconds, rung)
+        label = self._types.of(job.type)
+        queued_at = job.enqueued_at or started_at
+        seconds = started_at - queued_at if started_at > queued_at else 0.0
+        self.flow.started(label, seconds, jobs)
+        self._waited.observe(seconds, (job.queue, job.rung or ""), jobs)
+        if job.attempts == 1:
+            if job.run == 1:  # a new run of a job could start when it was queued
+                seconds = max(started_at - (job.run_at or job.created_at), 0.0)
+            self._submit_to_start.observe(seconds, (label,), jobs)
 
     def lost_race(self, queue: str) -> None:
         """A waiting job was not given to a worker, since another api or an operator was faster."""
@@ -160,14 +210,24 @@ class ApiMetrics(RoleMetrics):
     def settled(self, job: Job, settlement: Settlement) -> None:
         """An outcome is recorded."""
         label = self._types.of(job.type)
-        self._settled.add((label, settlement.move))
+        self._settled.add((label, job.queue, settlement.move))
+        seconds = None
         if settlement.started_at:
-            self._durations.observe(max(settlement.at - settlement.started_at, 0.0), (label,))
+            seconds = max(settlement.at - settlement.started_at, 0.0)
+            self._durations.observe(seconds, (label,))
+        self.flow.ended(label, settlement.move, seconds)
 
-    def dispatched(self, jobs: int, seconds: float) -> None:
+    def cancelled(self, job: Job) -> None:
+        """A job was cancelled that no worker had."""
+        label = self._types.of(job.type)
+        self._settled.add((label, job.queue, Move.CANCEL))
+        self.flow.ended(label, Move.CANCEL, None)
+
+    def dispatched(self, worker_id: str, jobs: int, seconds: float) -> None:
         """A dispatch POST with so many jobs was answered."""
         self._dispatch_jobs.observe(jobs)
         self._dispatch_seconds.observe(seconds)
+        self._dispatches.add(worker_id, seconds)
 
     def dropped(self, verdict: str) -> None:
         """An outcome was late, doubled or of an unknown job."""
@@ -188,126 +248,24 @@ class ApiMetrics(RoleMetrics):
         fleet: FleetView,
         commits: Callable[[], CommitStats] | None = None,
         rung: Callable[[], Rung] | None = None,
-        with_broker: Callable[[], int] | None = None,
+        broker: Callable[[], LineStatus] | None = None,
+        at_broker: Callable[[], Mapping[Level, int]] = dict,
+        oldest: Callable[[], Mapping[Level, float]] = dict,
+        paused: Callable[[], Mapping[str, bool]] = dict,
     ) -> None:
         """Show what these say at each scrape.
 
-        `commits`: the store's group commit; `rung`: where jobs wait now;
-        `with_broker`: how many wait at a broker.
+        `commits`: the store's group commit; `rung`: where jobs wait now; `broker`: how its line is
+        (None: there is none), `at_broker` how many wait there; `oldest`: for how many seconds the
+        oldest job of a queue and priority has waited; `paused`: which queues are, all by name.
         """
-        self.registry.register(_ApiView(counts, fleet, commits))
+        self._dispatches.fleet = fleet
+        self._add(jobs_view(counts, at_broker, oldest))
+        self._add(fleet_view(fleet))
+        self._add(queues_view(paused))
+        if commits is not None:
+            self._add(store_view(commits))
         if rung is not None:
-            self.registry.register(_RungView(rung, with_broker))
-
-    def _counter(self, name: str, text: str, labels: tuple[str, ...]) -> Counter:
-        return Counter(f"hermesd_{name}", text, labels, self.registry)
-
-    def _histogram(
-        self, name: str, text: str, bounds: tuple[float, ...], labels: tuple[str, ...] = ()
-    ) -> Histogram:
-        return Histogram(f"hermesd_{name}", text, bounds, labels, self.registry)
-
-
-class _ApiView(Collector):
-    """Gauges read from the api's memory at a scrape."""
-
-    def __init__(
-        self,
-        counts: Callable[[], Counts],
-        fleet: FleetView,
-        commits: Callable[[], CommitStats] | None,
-    ) -> None:
-        self._counts = counts
-        self._fleet = fleet
-        self._commits = commits
-
-    def describe(self) -> Iterable[Metric]:
-        """Nothing beforehand: names are unique, and registering must not read the world."""
-        return ()
-
-    def collect(self) -> Iterable[Metric]:
-        """See prometheus_client.registry.Collector."""
-        counts = self._counts()
-        states = GaugeMetricFamily("hermesd_jobs", "Jobs by state.", labels=("state",))
-        for state, number in counts.states.items():
-            states.add_metric((str(state),), number)
-        yield states
-        yield _waiting(counts)
-        yield from self._fleet_gauges()
-        if self._commits is not None:
-            yield from _commit_counters(self._commits())
-
-    def _fleet_gauges(self) -> Iterable[Metric]:
-        slots = GaugeMetricFamily("hermesd_slots", "Slots of the fleet.", labels=("kind",))
-        free = GaugeMetricFamily("hermesd_slots_free", "Free slots.", labels=("kind",))
-        workers = GaugeMetricFamily("hermesd_workers", "Workers by status.", labels=("status",))
-        statuses: dict[str, int] = {}
-        totals: dict[str, int] = {}
-        frees: dict[str, int] = {}
-        for entry in self._fleet.entries():
-            statuses[entry.status] = statuses.get(entry.status, 0) + 1
-            _add(totals, entry.slots)
-            _add(frees, entry.free)
-        for family, numbers in ((workers, statuses), (slots, totals), (free, frees)):
-            for label, number in numbers.items():
-                family.add_metric((str(label),), number)
-            yield family
-
-
-class _RungView(Collector):
-    """Which rung below push serves, and what waits at the broker."""
-
-    def __init__(self, rung: Callable[[], Rung], with_broker: Callable[[], int] | None) -> None:
-        self._rung = rung
-        self._with_broker = with_broker
-
-    def describe(self) -> Iterable[Metric]:
-        """See _ApiView.describe."""
-        return ()
-
-    def collect(self) -> Iterable[Metric]:
-        """See prometheus_client.registry.Collector."""
-        serving = GaugeMetricFamily(
-            "hermesd_queue_rung_serving", "1: waiting jobs go to this rung now.", labels=("rung",)
-        )
-        now = self._rung()
-        rungs = (Rung.STORE,) if self._with_broker is None else (Rung.AMQP, Rung.STORE)
-        for rung in rungs:
-            serving.add_metric((str(rung),), rung is now)
-        yield serving
-        if self._with_broker is not None:
-            yield GaugeMetricFamily(
-                "hermesd_jobs_with_broker", "Jobs that wait at the broker.", self._with_broker()
-            )
-
-
-def _waiting(counts: Counts) -> Metric:
-    waiting = GaugeMetricFamily(
-        "hermesd_jobs_waiting", "Queued jobs.", labels=("queue", "priority")
-    )
-    depths: dict[tuple[str, str], int] = {}
-    for (queue, _, priority), number in counts.waiting.items():
-        place = (queue, str(priority))
-        depths[place] = depths.get(place, 0) + number
-    for place, number in depths.items():
-        waiting.add_metric(place, number)
-    return waiting
-
-
-def _commit_counters(stats: CommitStats) -> Iterable[Metric]:
-    for name, meaning, value in (
-        ("hermesd_store_commits", "Transactions committed.", stats.commits),
-        ("hermesd_store_changes", "Changes in them.", stats.changes),
-        ("hermesd_store_repeats", "Transactions done again after a fault.", stats.repeats),
-    ):
-        yield CounterMetricFamily(name, meaning, value=value)
-    yield GaugeMetricFamily(
-        "hermesd_store_last_commit_seconds",
-        "Time that the last commit took.",
-        value=stats.last_seconds,
-    )
-
-
-def _add(sums: dict[str, int], numbers: Mapping[str, int]) -> None:
-    for key, number in numbers.items():
-        sums[key] = sums.get(key, 0) + number
+            self._add(rung_view(rung, with_broker=broker is not None))
+        if broker is not None:
+            self._add(broker_view(broker, lambda: sum(at_broker().values())))

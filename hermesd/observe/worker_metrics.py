@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Protocol
+from collections.abc import Iterator, Mapping
+from typing import Final, Protocol
 
-from prometheus_client import CollectorRegistry, Gauge
-from prometheus_client.core import GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import Metric
 
-from hermesd.observe.instruments import DURATIONS, SIZES, Counter, Histogram, RoleMetrics
+from hermesd.core.broker import LineStatus
+from hermesd.observe.instruments import DURATIONS, SIZES, Family, View
+from hermesd.observe.role_metrics import RoleMetrics
+
+_CALLS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 
 
 class WorkerGauges(Protocol):
@@ -21,8 +24,26 @@ class WorkerGauges(Protocol):
     def free(self) -> Mapping[str, int]:
         """Free slots by kind."""
 
+    def running(self) -> Mapping[str, int]:
+        """Jobs whose handlers run, by kind."""
+
+    def children(self) -> int:
+        """Child processes that are at work or warm."""
+
     def unreported(self) -> int:
         """Outcomes that no api has taken yet."""
+
+    def apis(self) -> int:
+        """Apis that answer."""
+
+    def draining(self) -> bool:
+        """Whether no new jobs are taken, since it is told to leave."""
+
+    def degraded(self) -> bool:
+        """Whether jobs are run without an api."""
+
+    def broker(self) -> LineStatus | None:
+        """How the line to the broker is; None where there is none."""
 
 
 class WorkerMetrics(RoleMetrics):
@@ -32,65 +53,42 @@ class WorkerMetrics(RoleMetrics):
         self, registry: CollectorRegistry | None = None, *, process_collectors: bool = False
     ) -> None:
         super().__init__("hermesd_worker", registry, process_collectors)
-        registry = self.registry
-        self._started = Counter(
-            "hermesd_worker_jobs_started", "Handlers started.", ("type",), registry
+        self._add_jobs()
+        self._add_messages()
+
+    def _add_jobs(self) -> None:
+        self._started = self._counter("jobs_started", "Handlers started.", ("type",))
+        self._ended = self._counter(
+            "jobs_ended", "Handlers ended, by outcome.", ("type", "outcome")
         )
-        self._ended = Counter(
-            "hermesd_worker_jobs_ended",
-            "Handlers ended, by outcome.",
-            ("type", "outcome"),
-            registry,
+        self._durations = self._histogram(
+            "job_duration_seconds", "Time in a handler.", DURATIONS, ("type",)
         )
-        self._durations = Histogram(
-            "hermesd_worker_job_duration_seconds",
-            "Time in a handler.",
-            DURATIONS,
-            ("type",),
-            registry,
+        self._received = self._histogram(
+            "dispatch_batch_jobs", "Jobs in a dispatch POST received.", SIZES
         )
-        self._received = Histogram(
-            "hermesd_worker_dispatch_batch_jobs",
-            "Jobs in a dispatch POST received.",
-            SIZES,
-            (),
-            registry,
+        self._reported = self._histogram("report_outcomes", "Outcomes in a report.", SIZES)
+        self._report_seconds = self._histogram(
+            "report_seconds", "From a report to an api's answer.", _CALLS
         )
-        self._reported = Histogram(
-            "hermesd_worker_report_outcomes", "Outcomes in a report.", SIZES, (), registry
+        self._degraded = self._counter("degraded_runs", "Jobs run without an api.", ("type",))
+
+    def _add_messages(self) -> None:
+        counter = self._counter
+        self._pulled = counter(
+            "messages_pulled", "Messages taken from the broker.", ("queue", "band")
         )
-        self._pulled = Counter(
-            "hermesd_worker_messages_pulled",
-            "Messages taken from the broker.",
-            ("queue", "band"),
-            registry,
+        self._redelivered = counter(
+            "messages_redelivered", "Of those, messages that were handed out before.", ("queue",)
         )
-        self._redelivered = Counter(
-            "hermesd_worker_messages_redelivered",
-            "Of those, messages that were handed out before.",
-            ("queue",),
-            registry,
-        )
-        self._turned_down = Counter(
-            "hermesd_worker_messages_not_run",
+        self._turned_down = counter(
+            "messages_not_run",
             "Messages given back or rejected unclaimed, by reason.",
             ("reason",),
-            registry,
         )
-        self._claims = Counter(
-            "hermesd_worker_claims", "Claims by verdict.", ("verdict",), registry
-        )
-        self._degraded = Counter(
-            "hermesd_worker_degraded_runs", "Jobs run without an api.", ("type",), registry
-        )
-        self._stalls = Counter(
-            "hermesd_worker_pull_restarts",
-            "Times that pulling had to be begun anew.",
-            ("queue",),
-            registry,
-        )
-        self._broker = Gauge(
-            "hermesd_worker_broker_serving", "Whether the broker can be used.", registry=registry
+        self._claims = counter("claims", "Claims by verdict.", ("verdict",))
+        self._stalls = counter(
+            "pull_restarts", "Times that pulling had to be begun anew.", ("queue",)
         )
 
     def started(self, job_type: str) -> None:
@@ -107,9 +105,10 @@ class WorkerMetrics(RoleMetrics):
         """A dispatch POST brought so many jobs."""
         self._received.observe(jobs)
 
-    def reported(self, outcomes: int) -> None:
-        """A report with so many outcomes was taken by an api."""
+    def reported(self, outcomes: int, seconds: float) -> None:
+        """A report with so many outcomes was taken by an api, after so long."""
         self._reported.observe(outcomes)
+        self._report_seconds.observe(seconds)
 
     def pulled(self, queue: str, band: str, *, redelivered: bool) -> None:
         """A message was taken from the broker."""
@@ -133,35 +132,47 @@ class WorkerMetrics(RoleMetrics):
         """Pulling was begun anew, since it did not take what was ready in that queue."""
         self._stalls.add((queue,))
 
-    def broker_serving(self, serving: bool) -> None:
-        """Whether messages can be taken and published now."""
-        self._broker.set(serving)
-
     def watch(self, gauges: WorkerGauges) -> None:
         """Show what `gauges` says at each scrape."""
-        self.registry.register(_WorkerView(gauges))
+        self._add(View((*_BY_KIND, *_SINGLE), lambda: _read(gauges)))
+        self._add(View(_BROKER, lambda: _read_broker(gauges)))
 
 
-class _WorkerView(Collector):
-    """Gauges read from the worker's memory at a scrape."""
+_BY_KIND: Final = (
+    Family("gauge", "hermesd_worker_slots", "Slots.", ("kind",)),
+    Family("gauge", "hermesd_worker_slots_free", "Free slots.", ("kind",)),
+    Family("gauge", "hermesd_worker_jobs_running", "Jobs whose handlers run.", ("kind",)),
+)
+_SINGLE: Final = (
+    Family("gauge", "hermesd_worker_child_processes", "Child processes, at work or warm."),
+    Family("gauge", "hermesd_worker_unreported_outcomes", "Outcomes that no api has taken yet."),
+    Family("gauge", "hermesd_worker_apis_answering", "Apis that answer this worker."),
+    Family("gauge", "hermesd_worker_draining", "1: it was told to leave, and ends its jobs."),
+    Family("gauge", "hermesd_worker_degraded", "1: jobs are run without an api."),
+)
+_BROKER: Final = (
+    Family("gauge", "hermesd_worker_broker_serving", "1: the broker can be used."),
+    Family("gauge", "hermesd_worker_broker_blocked", "1: the broker takes no messages."),
+)
 
-    def __init__(self, gauges: WorkerGauges) -> None:
-        self._gauges = gauges
 
-    def describe(self) -> Iterable[Metric]:
-        """See _ApiView.describe."""
-        return ()
+def _read(gauges: WorkerGauges) -> Iterator[Metric]:
+    by_kind = (gauges.slots(), gauges.free(), gauges.running())
+    for family, numbers in zip(_BY_KIND, by_kind, strict=True):
+        yield family.gauges(((str(kind),), number) for kind, number in numbers.items())
+    single = (
+        gauges.children(),
+        gauges.unreported(),
+        gauges.apis(),
+        gauges.draining(),
+        gauges.degraded(),
+    )
+    for family, number in zip(_SINGLE, single, strict=True):
+        yield family.gauges([((), number)])
 
-    def collect(self) -> Iterable[Metric]:
-        """See prometheus_client.registry.Collector."""
-        slots = GaugeMetricFamily("hermesd_worker_slots", "Slots.", labels=("kind",))
-        free = GaugeMetricFamily("hermesd_worker_slots_free", "Free slots.", labels=("kind",))
-        for family, numbers in ((slots, self._gauges.slots()), (free, self._gauges.free())):
-            for kind, number in numbers.items():
-                family.add_metric((str(kind),), number)
-            yield family
-        yield GaugeMetricFamily(
-            "hermesd_worker_unreported_outcomes",
-            "Outcomes that no api has taken yet.",
-            value=self._gauges.unreported(),
-        )
+
+def _read_broker(gauges: WorkerGauges) -> Iterator[Metric]:
+    status = gauges.broker()
+    if status is not None:
+        for family, flag in zip(_BROKER, (status.serving, status.blocked), strict=True):
+            yield family.gauges([((), flag)])

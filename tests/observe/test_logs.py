@@ -16,7 +16,7 @@ import structlog
 from hermesd.config import LogFormat, LogLevel
 from hermesd.config.secrets import MASK
 from hermesd.core.job import Job
-from hermesd.observe.logs import configure_logging
+from hermesd.observe.logs import LIBRARY_LINES, LIBRARY_WINDOW_SECONDS, configure_logging
 
 
 @pytest.fixture(autouse=True)
@@ -168,6 +168,25 @@ def test_libraries_are_heard_from_warning_up() -> None:
         "some.library",
     )
     assert event["exception"].endswith("OSError: gone")
+
+
+def test_a_library_that_says_the_same_again_and_again_is_cut_short() -> None:
+    """Each logger has its bound, and what was left out is said with the next line."""
+    stream = io.StringIO()
+    configure_logging(LogLevel.INFO, LogFormat.JSON, stream)
+    noisy, other = logging.getLogger("noisy"), logging.getLogger("other")
+
+    def say(logger: logging.Logger, created: float) -> None:
+        record = logger.makeRecord(logger.name, logging.ERROR, "f", 1, "lost", (), None)
+        record.created = created
+        logger.handle(record)
+
+    for second in range(40):
+        say(noisy, 1000.0 + second)
+    say(other, 1039.0)
+    assert [event["logger"] for event in lines(stream)] == ["noisy"] * LIBRARY_LINES + ["other"]
+    say(noisy, 1000.0 + LIBRARY_WINDOW_SECONDS)
+    assert lines(stream)[-1]["lines_left_out"] == 40 - LIBRARY_LINES
 
 
 def test_a_lost_output_stops_nobody() -> None:

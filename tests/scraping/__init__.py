@@ -1,0 +1,1 @@
+"""What Prometheus sees of daemons, and what the files in packaging/ ask of it."""

@@ -1,0 +1,1 @@
+"""What tests of tracing share: daemons that trace, and a collector that takes their spans."""
