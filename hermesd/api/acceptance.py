@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
+from operator import itemgetter
 
 import trio
 
+from hermesd.config.live import Live
 from hermesd.core.registry import Held
 
 PATIENCE_TICK_SECONDS = 0.05
@@ -53,18 +55,23 @@ def _stay(_: object) -> trio.lowlevel.Abort:
 class Patience:
     """Bounds the waits of all submits with one task, which costs less than a deadline for each.
 
-    The task runs in `nursery`, and only while there is something to bound.
+    The task runs in `nursery`, and only while there is something to bound. A wait is as long as
+    `api.dispatch_wait_seconds` says when it begins.
     """
 
-    def __init__(self, seconds: float, nursery: trio.Nursery) -> None:
-        self._seconds = seconds
+    def __init__(self, live: Live, nursery: trio.Nursery) -> None:
+        self._live = live
         self._nursery = nursery
         self._waits: deque[tuple[float, Acceptances]] = deque()
         self._running = False
 
     async def wait(self, wait: Acceptances) -> None:
         """Wait for all words, at most PATIENCE_TICK_SECONDS longer than the time."""
-        self._waits.append((trio.current_time() + self._seconds, wait))
+        until = trio.current_time() + self._live.config.api.dispatch_wait_seconds
+        shorter = bool(self._waits) and until < self._waits[-1][0]
+        self._waits.append((until, wait))
+        if shorter:  # the time was changed since: the soonest must be the first
+            self._waits = deque(sorted(self._waits, key=itemgetter(0)))
         if not self._running:
             self._running = True
             self._nursery.start_soon(self._run)

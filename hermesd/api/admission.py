@@ -11,7 +11,8 @@ import msgspec
 
 from hermesd.api.catalogue import Catalogue
 from hermesd.api.ids import JobIds
-from hermesd.config import Config, JobsSection
+from hermesd.config import JobsSection
+from hermesd.config.live import Live
 from hermesd.core.backoff import Backoff
 from hermesd.core.due import due_at
 from hermesd.core.errors import (
@@ -75,26 +76,28 @@ class _Terms(msgspec.Struct, frozen=True, kw_only=True):
 class Admission:
     """Checks requests against catalogue and configuration; nothing here does I/O."""
 
-    def __init__(self, config: Config, catalogue: Catalogue):
-        self._config = config
+    def __init__(self, live: Live, catalogue: Catalogue):
+        self._live = live
         self._catalogue = catalogue
-        self._most_attempts = max(MOST_ATTEMPTS, config.jobs.max_attempts)
         self._ids = JobIds()
         self._terms: dict[str, _Terms] = {}
-        self._terms_version = catalogue.version
+        self._terms_of_version = (live.config.jobs, catalogue.version)
 
-    def jobs(self, requests: Sequence[JobRequest], now: float) -> list[Job]:
+    def jobs(
+        self, requests: Sequence[JobRequest], now: float, trace_context: str | None = None
+    ) -> list[Job]:
         """The queued jobs that the requests of a batch ask for.
 
         Raises InvalidBatch with `errors` by index, TooLarge where there are too many requests.
         """
-        if len(requests) > self._config.api.max_batch_items:
-            raise TooLarge(f"a batch has at most {self._config.api.max_batch_items} jobs")
+        most = self._live.config.api.max_batch_items
+        if len(requests) > most:
+            raise TooLarge(f"a batch has at most {most} jobs")
         jobs: list[Job] = []
         errors: list[dict[str, object]] = []
         for index, request in enumerate(requests):
             try:
-                jobs.append(self.job(request, now))
+                jobs.append(self.job(request, now, trace_context))
             except HermesError as error:
                 errors.append(
                     {"index": index, "type": error.slug, "detail": error.detail, **error.extra}
@@ -108,9 +111,9 @@ class Admission:
             )
         return jobs
 
-    def job(self, request: JobRequest, now: float) -> Job:
+    def job(self, request: JobRequest, now: float, trace_context: str | None = None) -> Job:
         """The queued or scheduled job that a request asks for; raises what is wrong with it."""
-        config = self._config
+        config = self._live.config
         terms = self._terms_of(request.type)
         if len(request.payload) > config.api.max_payload_bytes:
             raise TooLarge(
@@ -144,28 +147,35 @@ class Admission:
             enqueued_at=now if due is None else None,
             state=State.QUEUED if due is None else State.SCHEDULED,
             run_at=due,
+            trace_context=trace_context,
         )
 
     def _terms_of(self, name: str) -> _Terms:
         """Those of a type called so; raises UnknownType, InvalidValue where it cannot be one."""
-        if self._terms_version != self._catalogue.version or len(self._terms) >= MOST_TERMS:
+        jobs = self._live.config.jobs
+        known_jobs, known_version = self._terms_of_version
+        if (
+            jobs is not known_jobs
+            or self._catalogue.version != known_version
+            or len(self._terms) >= MOST_TERMS
+        ):
             self._terms.clear()
-            self._terms_version = self._catalogue.version
+            self._terms_of_version = (jobs, self._catalogue.version)
         terms = self._terms.get(name)
         if terms is None:
             job_type = self._catalogue.find(check_type_name(name))
-            jobs = self._config.jobs
             terms = self._terms[name] = _terms(job_type, jobs.types.get(name), jobs)
         return terms
 
     def _max_attempts(self, asked: int | None, terms: _Terms) -> int:
         value = terms.max_attempts if asked is None else asked
-        if not 1 <= value <= self._most_attempts:
-            raise InvalidValue(f"max_attempts must be from 1 to {self._most_attempts}, got {value}")
+        most = max(MOST_ATTEMPTS, self._live.config.jobs.max_attempts)
+        if not 1 <= value <= most:
+            raise InvalidValue(f"max_attempts must be from 1 to {most}, got {value}")
         return value
 
     def _timeout(self, asked: float | None, terms: _Terms) -> float:
-        most = self._config.jobs.max_timeout_seconds
+        most = self._live.config.jobs.max_timeout_seconds
         value = terms.timeout if asked is None else asked
         if not 0 < value <= most:
             raise InvalidValue(
@@ -175,10 +185,10 @@ class Admission:
 
     def _due(self, request: JobRequest, now: float) -> float | None:
         at = None if request.run_at is None else request.run_at.timestamp()
-        return due_at(request.delay, at, now, self._config.jobs.max_delay_seconds)
+        return due_at(request.delay, at, now, self._live.config.jobs.max_delay_seconds)
 
     def _labels(self, labels: dict[str, str]) -> dict[str, str]:
-        limits = self._config.jobs
+        limits = self._live.config.jobs
         if len(labels) > limits.max_labels:
             raise InvalidValue(f"a job has at most {limits.max_labels} labels, got {len(labels)}")
         for name, value in labels.items():
@@ -203,7 +213,7 @@ class Admission:
             principal=principal,
             key_hash=hashlib.sha256(key.encode()).hexdigest(),
             body_hash=hashlib.sha256(msgspec.json.encode(body)).hexdigest(),
-            expires_at=now + self._config.jobs.idempotency_ttl_seconds,
+            expires_at=now + self._live.config.jobs.idempotency_ttl_seconds,
         )
 
 

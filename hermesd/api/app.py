@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Any, Final, cast
 
 from litestar import Litestar, Response
@@ -11,10 +12,15 @@ from litestar.routes import HTTPRoute
 
 from hermesd.api.problems import Answer, listed, problem_answer
 from hermesd.api.routes.access import SERVICES, HttpRequest
+from hermesd.api.routes.bulk import BULK_HANDLERS
 from hermesd.api.routes.dlq import DLQ_HANDLERS
 from hermesd.api.routes.events import EVENT_HANDLERS
 from hermesd.api.routes.fleet import FLEET_HANDLERS
+from hermesd.api.routes.history import HISTORY_HANDLERS
 from hermesd.api.routes.jobs import JOB_HANDLERS
+from hermesd.api.routes.orders import ORDER_HANDLERS
+from hermesd.api.routes.pages import PAGE_HANDLERS, PAGES, read_pages
+from hermesd.api.routes.queues import QUEUE_HANDLERS
 from hermesd.api.routes.schedules import SCHEDULE_HANDLERS
 from hermesd.api.routes.service import SERVICE_HANDLERS
 from hermesd.api.routes.submit import SubmitRoutes, submit_handlers
@@ -36,8 +42,7 @@ class _Front:
     """Refuses foreign origins, calls the hot routes directly, and serves HEAD as GET."""
 
     def __init__(self, services: ApiServices, hot: dict[str, App], rest: Litestar) -> None:
-        self._origins = frozenset(services.config.api.allowed_origins)
-        self._log = services.log
+        self._services = services
         self._hot = hot
         self._methods = _Methods(rest)
         self._rest = cast(App, cast(Any, rest))  # Litestar types scopes as its own TypedDicts
@@ -49,9 +54,9 @@ class _Front:
         method = scope["method"]
         if method not in _SAFE:
             try:
-                check_origin(scope["headers"], self._origins)
+                check_origin(scope["headers"], self._services.config.api.allowed_origins)
             except ForeignOrigin as error:
-                return await _send(send, problem_answer(error, self._log))
+                return await _send(send, problem_answer(error, self._services.log))
             hot = self._hot.get(scope["path"]) if method == "POST" else None
             return await (hot or self._rest)(scope, receive, send)
         if method == "HEAD":
@@ -100,7 +105,7 @@ class _Bodiless:
         return None
 
 
-def check_origin(headers: Headers, allowed: frozenset[str]) -> None:
+def check_origin(headers: Headers, allowed: Collection[str]) -> None:
     """Raise ForeignOrigin where a browser sends a change of state from another origin.
 
     An origin is ours if it is the request's own Host, or if the configuration allows it; a request
@@ -142,15 +147,23 @@ def _build_litestar(services: ApiServices, submits: SubmitRoutes) -> Litestar:
         [
             *submit_handlers(submits.one, submits.batch),
             *JOB_HANDLERS,
+            *BULK_HANDLERS,
             *DLQ_HANDLERS,
             *SCHEDULE_HANDLERS,
             *FLEET_HANDLERS,
+            *ORDER_HANDLERS,
+            *QUEUE_HANDLERS,
             *EVENT_HANDLERS,
             *SERVICE_HANDLERS,
+            *HISTORY_HANDLERS,
+            *PAGE_HANDLERS,
         ],
-        state=State({SERVICES: services}),
+        state=State({SERVICES: services, PAGES: read_pages()}),
         exception_handlers={Exception: tell},
-        response_headers=[ResponseHeader(name="cache-control", value="no-store")],
+        response_headers=[
+            ResponseHeader(name="cache-control", value="no-store"),
+            ResponseHeader(name="x-content-type-options", value="nosniff"),
+        ],
         openapi_config=None,
         logging_config=None,
         debug=False,

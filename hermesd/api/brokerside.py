@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from hermesd.core.amqp_names import Names
@@ -16,14 +16,14 @@ from hermesd.signal import Signal
 class BrokerSide:
     """The line to the broker, what is there by name, and how its messages are read.
 
-    `stamp_of` reads headers and raises InvalidValue. `fault` says why messages cannot be published,
-    empty where they can. `declared` is told once the topology is there, or why it is not;
-    `misrouted` is set when it seems to be gone.
+    `topology` is that of some named queues. `stamp_of` reads headers and raises InvalidValue.
+    `fault` says why messages cannot be published, empty where they can. `declared` is told once the
+    topology is there, or why it is not; `misrouted` is set when it seems to be gone.
     """
 
     broker: Broker
     names: Names
-    topology: Topology
+    topology: Callable[[Iterable[str]], Topology]
     messages: Messages
     stamp_of: Callable[[Mapping[str, object]], Stamp]
     fault: Callable[[], str]

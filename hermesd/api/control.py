@@ -32,6 +32,7 @@ from hermesd.core.fleet import (
 )
 from hermesd.core.job import Job, Owner, Rung, Token
 from hermesd.core.notes import NoteBatch
+from hermesd.core.orders import WorkerOrder
 from hermesd.core.records import Claim, ClaimAnswer, ClaimVerdict, Report, ReportAnswer
 from hermesd.core.registry import Held, WorkerView
 from hermesd.core.states import State
@@ -96,10 +97,10 @@ class Control:
         self._hear(view)
         self._reaper.heard(view.incarnation)
         if heartbeat.number <= view.heartbeat_number:
-            return HeartbeatAnswer()
+            return HeartbeatAnswer(paused_queues=self._state.pauses.queues)
         view.heartbeat_number = heartbeat.number
         view.load = heartbeat.load
-        view.draining = heartbeat.draining
+        order = self._standing(view, heartbeat)
         view.apply_view(heartbeat.view)
         dispatcher = self._lines.dispatcher(view.incarnation)
         if heartbeat.fenced_batch and dispatcher is not None:
@@ -112,7 +113,17 @@ class Control:
             cancels=view.cancels(heartbeat),
             drain=view.drain_requested,
             fence_batch=view.fence_batch,
+            order=order,
+            paused_queues=self._state.pauses.queues,
         )
+
+    def _standing(self, view: WorkerView, heartbeat: Heartbeat) -> WorkerOrder | None:
+        """Take in how the worker stands; what it has not carried out yet."""
+        order, taken = self._state.orders.heard(heartbeat)
+        if taken:
+            view.pause_requested = False
+        view.apply_standing(heartbeat)
+        return order
 
     async def deregister(self, deregistration: Deregistration) -> None:
         """See ports.ControlLink."""
@@ -145,21 +156,27 @@ class Control:
     async def claim(self, claims: Sequence[Claim]) -> Sequence[ClaimAnswer]:
         """See ports.ControlLink."""
         state, now = self._state, self._state.clock.utc()
+        refused = [self._refusal(claim) for claim in claims]
         stamped = [
             msgspec.structs.replace(claim, assigned_by=state.name, at=now)
-            for claim in claims
-            if claim.store_id == state.store_id
+            for claim, refusal in zip(claims, refused, strict=True)
+            if refusal is None
         ]
         # As in a submit: what is committed must be known here, whatever becomes of the call.
         with trio.CancelScope(shield=True):
             answered = iter(await state.jobs.claim(stamped) if stamped else ())
-        foreign = ClaimAnswer(verdict=ClaimVerdict.FOREIGN_STORE)
-        answers = [
-            next(answered) if claim.store_id == state.store_id else foreign for claim in claims
-        ]
+        answers = [refusal or next(answered) for refusal in refused]
         for claim, answer in zip(claims, answers, strict=True):
             self._claimed(claim, answer)
         return answers
+
+    def _refusal(self, claim: Claim) -> ClaimAnswer | None:
+        """The answer to a claim that the store need not be asked about."""
+        if claim.store_id != self._state.store_id:
+            return ClaimAnswer(verdict=ClaimVerdict.FOREIGN_STORE)
+        if claim.queue in self._state.pauses:
+            return ClaimAnswer(verdict=ClaimVerdict.PAUSED)
+        return None
 
     def _claimed(self, claim: Claim, answer: ClaimAnswer) -> None:
         self._state.metrics.claimed("repeated" if answer.repeated else answer.verdict)
@@ -280,4 +297,5 @@ class Control:
             fenced=fenced,
             heartbeat_seconds=self._state.config.liveness.heartbeat_seconds,
             takes_notes=True,
+            paused_queues=self._state.pauses.queues,
         )

@@ -13,6 +13,7 @@ from hermesd.core.outcome import Settlement
 from hermesd.core.records import (
     Assignment,
     BrokerRange,
+    Cancelled,
     Claim,
     ClaimAnswer,
     PulledAnswer,
@@ -71,6 +72,11 @@ class CountedJobs:
         """See JobStore.cancel."""
         with self._changes.of(1):
             return await self._jobs.cancel(job_id)
+
+    async def cancel_many(self, job_ids: Sequence[str]) -> Sequence[Cancelled | None]:
+        """See JobStore.cancel_many."""
+        with self._changes.of(len(job_ids)):
+            return await self._jobs.cancel_many(job_ids)
 
     async def requeue(self, job_ids: Sequence[str]) -> Sequence[Job | None]:
         """See JobStore.requeue."""

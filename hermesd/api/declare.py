@@ -28,6 +28,7 @@ class TopologyKeeper:
         self._state = state
         self._side = side
         self._fault = "it has not been declared yet"
+        self._queues: frozenset[str] = frozenset()
 
     def broker_fault(self) -> str:
         """Why the broker cannot be published to, empty where it can."""
@@ -50,7 +51,8 @@ class TopologyKeeper:
     async def _declare(self) -> bool:
         log, before = self._state.log, self._fault
         try:
-            found = await self._side.broker.declare(self._side.topology)
+            self._queues = frozenset(self._state.config.queues)
+            found = await self._side.broker.declare(self._side.topology(sorted(self._queues)))
         except HermesError as error:
             self._fault = error.detail
             if self._fault != before:
@@ -73,9 +75,12 @@ class TopologyKeeper:
         return True
 
     async def _wait_for_reason(self) -> None:
-        """Return when the line is lost, messages find no queue, or none is confirmed."""
+        """Return when the line is lost, messages find no queue, none is confirmed, or there is more
+        to declare.
+        """
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._cancel_when_lost, nursery.cancel_scope)
+            nursery.start_soon(self._cancel_when_more, nursery.cancel_scope)
             while not await self._side.misrouted.wait(LOOK_AGAIN_SECONDS):
                 if self._side.fault():
                     break
@@ -83,6 +88,10 @@ class TopologyKeeper:
 
     async def _cancel_when_lost(self, scope: trio.CancelScope) -> None:
         await self._until(lambda status: not status.connected)
+        scope.cancel()
+
+    async def _cancel_when_more(self, scope: trio.CancelScope) -> None:
+        await self._state.until(lambda config: not self._queues.issuperset(config.queues))
         scope.cancel()
 
     async def _until(self, holds: Callable[[LineStatus], bool]) -> None:

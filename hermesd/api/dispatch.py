@@ -45,7 +45,7 @@ class DispatchHooks(Protocol):
     def poke(self, view: WorkerView) -> None:
         """Ask the worker for a heartbeat now."""
 
-    def dispatched(self, jobs: int, seconds: float) -> None:
+    def dispatched(self, view: WorkerView, jobs: int, seconds: float) -> None:
         """A batch was answered."""
 
 
@@ -172,7 +172,8 @@ class Dispatcher:
         if tried.answer is not None:
             if not self.view.breaker.closed:
                 self._close_breaker()
-            self._hooks.dispatched(len(tried.answer.items), self._clock.monotonic() - started)
+            seconds = self._clock.monotonic() - started
+            self._hooks.dispatched(self.view, len(tried.answer.items), seconds)
             return tried
         self._trip(tried.reason)
         if tried.refused:

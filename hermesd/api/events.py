@@ -7,8 +7,8 @@ own but a position in the shared backlog, and one that has fallen behind it is t
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from itertools import islice
 from typing import Final, NamedTuple
 
@@ -24,6 +24,7 @@ from hermesd.ports import Clock
 
 # What a stream may be behind before it counts as lagged (about 1.5 MB in all).
 BACKLOG: Final = 4096
+LOOK_SECONDS: Final = 0.1  # between two looks for events that fit
 
 # Time, kind, job id and type, worker, message, run, attempt: made into an EventRecord for those who
 # read it, since most are never read. Not the job itself, which would keep its payload in memory.
@@ -114,6 +115,12 @@ class EventRing:
         if self._awaited:
             self._wake()
 
+    def resize(self, size: int, max_streams: int) -> None:
+        """Keep so many events from now on, and open no more streams than that."""
+        self._size = size
+        self._max_streams = max_streams
+        self._backlog = deque(self._backlog, maxlen=max(size, BACKLOG))
+
     def close(self) -> None:
         """End all streams once they have what there is; to be called when the api drains."""
         self._closed = True
@@ -128,7 +135,7 @@ class EventRing:
         tells again and again only the last word counts, unless such events are asked for.
         """
         fitting = (
-            _record(noted)
+            event_of(noted)
             for noted in islice(self._newest_first(repeats=kind is not None), self._size)
             if (kind is None or noted[1] == kind) and (job_id is None or noted[2] == job_id)
         )
@@ -148,19 +155,36 @@ class EventRing:
         """How many events of each kind there were since the start."""
         return dict(self._totals)
 
+    @property
+    def last_seq(self) -> int:
+        """The number of the last event."""
+        return self._last_seq
+
+    def newest(self, seq: int) -> Iterator[Event]:
+        """The events after number `seq`, as far as they are kept, the newest first."""
+        return islice(reversed(self._backlog), max(self._last_seq - seq, 0))
+
     @asynccontextmanager
-    async def subscribe(self, last_seq: int | None = None) -> AsyncIterator[Subscription]:
+    async def subscribe(
+        self, last_seq: int | None = None, fits: Callable[[Event], bool] | None = None
+    ) -> AsyncIterator[Subscription]:
         """Follow the events after `last_seq` as far as they are kept; None: from now on.
 
-        Raises Unavailable where `max_streams` are open already.
+        With `fits` only those that do. Raises Unavailable where `max_streams` are open already.
         """
+        with self.place():
+            yield Subscription(self, self._position(last_seq), fits)
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """A stream is open meanwhile; raises Unavailable where `max_streams` are already."""
         if self._streams >= self._max_streams:
             raise Unavailable(
                 f"{self._max_streams} event streams are open already", retry_after_seconds=5.0
             )
         self._streams += 1
         try:
-            yield Subscription(self, self._position(last_seq))
+            yield
         finally:
             self._streams -= 1
 
@@ -170,8 +194,10 @@ class EventRing:
         kept_from = max(self._last_seq - self._size, self._first_seq - 1)
         return min(max(last_seq, kept_from), self._last_seq)
 
-    async def after(self, seq: int) -> Sequence[Numbered]:
-        """All events after number `seq`, waiting for one.
+    async def after(
+        self, seq: int, fits: Callable[[Event], bool] | None = None
+    ) -> tuple[int, Sequence[Numbered]]:
+        """The events after number `seq` that fit, when there is any, and the last one's number.
 
         Raises Lagged if some of them are gone, RingClosed if none will come.
         """
@@ -184,7 +210,11 @@ class EventRing:
         if behind > len(self._backlog):
             raise Lagged
         news = islice(self._backlog, len(self._backlog) - behind, None)
-        return [Numbered(number, _record(noted)) for number, noted in enumerate(news, seq + 1)]
+        return self._last_seq, [
+            Numbered(number, event_of(noted))
+            for number, noted in enumerate(news, seq + 1)
+            if fits is None or fits(noted)
+        ]
 
     def _wake(self) -> None:
         self._awaited = False
@@ -195,15 +225,20 @@ class EventRing:
 class Subscription:
     """One reader's place in the ring; iterate over it, or take what there is in batches."""
 
-    def __init__(self, ring: EventRing, seq: int) -> None:
+    def __init__(
+        self, ring: EventRing, seq: int, fits: Callable[[Event], bool] | None = None
+    ) -> None:
         self._ring = ring
         self._seq = seq
+        self._fits = fits
 
     async def batch(self) -> Sequence[Numbered]:
         """What has come since the last call, at least one event; raises Lagged, RingClosed."""
-        events = await self._ring.after(self._seq)
-        self._seq = events[-1].seq
-        return events
+        while True:
+            self._seq, events = await self._ring.after(self._seq, self._fits)
+            if events:
+                return events
+            await trio.sleep(LOOK_SECONDS)
 
     async def __aiter__(self) -> AsyncIterator[Numbered]:
         """Every event one by one; raises Lagged, RingClosed."""
@@ -221,7 +256,8 @@ def _time_of(event: EventRecord) -> float:
     return event.time
 
 
-def _record(noted: _Noted) -> EventRecord:
+def event_of(noted: _Noted) -> EventRecord:
+    """An event as people are shown it."""
     time, kind, job_id, job_type, worker_id, message, run, attempt = noted
     return EventRecord(
         time=time,

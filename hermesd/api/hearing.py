@@ -10,6 +10,7 @@ from hermesd.api.cancels import Cancels
 from hermesd.api.ledger import Ledger
 from hermesd.api.state import ApiState
 from hermesd.core.events import EventKind
+from hermesd.core.points import Point
 from hermesd.core.words import (
     Cancelled,
     Due,
@@ -18,7 +19,9 @@ from hermesd.core.words import (
     Here,
     Missed,
     Moved,
+    Queues,
     Schedules,
+    Stepped,
     Word,
     Work,
 )
@@ -40,6 +43,8 @@ class Hearers:
     due: Callable[[float], None]
     recount: Callable[[], None]
     schedules: Callable[[], None]
+    stepped: Callable[[Point], None]
+    queues: Callable[[], None]
     greet: Callable[[], None]
 
 
@@ -90,6 +95,10 @@ class Hearing:
                 self._events(word, api)
             case Schedules():
                 self._hearers.schedules()
+            case Queues():
+                self._hearers.queues()
+            case Stepped():
+                self._hearers.stepped(word.point)
             case Missed():
                 self._missed()
 
@@ -120,5 +129,6 @@ class Hearing:
         self._hearers.recount()
         self._hearers.due(self._state.clock.utc())
         self._hearers.schedules()
+        self._hearers.queues()
         self._hearers.fleet.set()
         self._hearers.greet()

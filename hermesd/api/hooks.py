@@ -65,6 +65,6 @@ class Findings:
         """See DispatchHooks."""
         self._lines.poke(view.incarnation)
 
-    def dispatched(self, jobs: int, seconds: float) -> None:
+    def dispatched(self, view: WorkerView, jobs: int, seconds: float) -> None:
         """See DispatchHooks."""
-        self._state.metrics.dispatched(jobs, seconds)
+        self._state.metrics.dispatched(view.worker_id, jobs, seconds)

@@ -79,7 +79,12 @@ class Ladder:
         )
 
     def offered(self, queue: str, job_type: str) -> tuple[int, ...]:
-        """The priorities of such waiting jobs that are for the broker, highest first."""
+        """The priorities of such waiting jobs that are for the broker, highest first.
+
+        None of a paused queue: in the store they can be listed and cancelled as ever.
+        """
+        if queue in self._state.pauses:
+            return ()
         outdated = self._state.published.is_outdated
         waiting = sorted(self._state.tally.priorities(queue, job_type), reverse=True)
         priorities = [each for each in waiting if not outdated(queue, each)]

@@ -12,6 +12,7 @@ import msgspec
 import trio
 
 from hermesd.api.state import ApiState
+from hermesd.api.story import Story
 from hermesd.core.ahead import place_of
 from hermesd.core.ends import Ends
 from hermesd.core.events import EventKind
@@ -19,6 +20,7 @@ from hermesd.core.job import Job
 from hermesd.core.outcome import Settlement
 from hermesd.core.states import Move, State, after
 from hermesd.core.words import Due
+from hermesd.observe.joblines import JobLines
 from hermesd.signal import Signal
 
 # What a settled job is then, and the event that tells of it.
@@ -44,6 +46,7 @@ class Ledger:
         self._due = due
         self._waiters: dict[str, trio.Event] = {}
         self._ends = Ends()
+        self.story = Story(JobLines(state.log, state, state.clock))
 
     def inserted(self, jobs: Sequence[Job], *, note: str = "") -> None:
         """Jobs of one submit are committed, alike in type, queue, priority, and state as routed."""
@@ -53,6 +56,7 @@ class Ledger:
             state.metrics.started(alike, len(jobs))
             state.metrics.waited(alike, state.clock.utc(), len(jobs))
             state.ring.publish_all(EventKind.DIRECT, jobs)
+            self._sent(jobs, None, None)
         elif alike.state is State.QUEUED:
             self._arrived(jobs)
             state.ring.publish_all(EventKind.QUEUED, jobs, note)
@@ -60,6 +64,7 @@ class Ledger:
         else:
             state.ring.publish_all(EventKind.SUBMITTED, jobs)
             self._scheduled(min(job.run_at or 0.0 for job in jobs))
+        self.story.accepted(jobs, note)
 
     def assigned(self, before: Job, now: Job) -> None:
         """A waiting job, or one that another worker refused, has a worker."""
@@ -70,6 +75,8 @@ class Ledger:
             self._state.metrics.waited(now, now.started_at or 0.0)
         self._state.metrics.started(now)
         self._state.ring.publish(EventKind.DIRECT, job=now)
+        self.story.dispatched(now)
+        self._sent((now,), now.enqueued_at, now.started_at)
 
     def handed_over(self, jobs: Sequence[Job]) -> None:
         """Waiting jobs have been given to the broker."""
@@ -101,6 +108,7 @@ class Ledger:
         self._ended(job.id)
         message = settlement.error.message if settlement.error else ""
         self._state.ring.publish(EventKind.QUARANTINED, job=job, message=message)
+        self.story.returned(job, settlement)
 
     def settled(self, job: Job, settlement: Settlement) -> None:
         """A running job was settled."""
@@ -124,8 +132,9 @@ class Ledger:
             if error.kind == "quarantined":
                 kind = EventKind.QUARANTINED
         state.ring.publish(kind, job=job, message=message)
+        self.story.settled(job, settlement)
 
-    def queued(self, jobs: Iterable[Job], source: State, kind: EventKind) -> None:
+    def queued(self, jobs: Sequence[Job], source: State, kind: EventKind) -> None:
         """Jobs came (back) to the queue: due, requeued by an operator, or left by a lost worker."""
         if source is State.RUNNING:
             self._state.tally.returned += 1
@@ -134,11 +143,13 @@ class Ledger:
             self._state.tally.entered(job)
             if job.state.terminal:
                 self._ended(job.id)
+                self._state.metrics.cancelled(job)
                 self._state.ring.publish(EventKind.CANCELLED, job=job)
             else:
                 if source is not State.RUNNING:  # which gives a job its old place again
                     self._arrived((job,))
                 self._state.ring.publish(kind, job=job)
+        self.story.queued(jobs, kind)
         self._work.set()
 
     def cancelled(self, before: Job, now: Job) -> None:
@@ -146,7 +157,9 @@ class Ledger:
         self._state.tally.left(before)
         self._state.tally.entered(now)
         self._state.published.left(before)
+        self._state.metrics.cancelled(before)
         self._ended(now.id)
+        self.story.cancelled(now)
 
     def purged(self, jobs: int) -> None:
         """An operator deleted so many failed jobs."""
@@ -171,6 +184,13 @@ class Ledger:
         """Other apis say that runs of these jobs have ended."""
         for job_id in job_ids:
             self._ended(job_id)
+
+    def _sent(self, jobs: Iterable[Job], since: float | None, until: float | None) -> None:
+        """Jobs were on their way to a worker from and to these UTC seconds."""
+        if (tracing := self._state.tracing) is not None:
+            until = self._state.clock.utc() if until is None else until
+            for job in jobs:
+                tracing.sent(job, job.created_at if since is None else since, until)
 
     def _arrived(self, jobs: Sequence[Job]) -> None:
         """Jobs alike begin to wait; those of other apis' shares are read when it is their turn."""

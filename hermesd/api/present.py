@@ -14,20 +14,23 @@ from hermesd.api.submit import SubmitAnswer
 from hermesd.api.views import (
     BatchItemView,
     BatchView,
+    ErrorGroupList,
+    ErrorGroupView,
     ErrorView,
     EventView,
+    JobPageView,
     JobView,
     LogLineView,
     MachineView,
     SubmitView,
-    TypeView,
     WorkerList,
     WorkerView,
 )
 from hermesd.core.fleet import FleetEntry
 from hermesd.core.job import ErrorInfo, Job
 from hermesd.core.notes import KeptLine, Told
-from hermesd.core.records import EventRecord, KnownType
+from hermesd.core.records import EventRecord, JobPage
+from hermesd.core.searches import ErrorGroups
 
 
 def rfc3339(seconds: float) -> str:
@@ -98,14 +101,43 @@ def job_view(job: Job) -> JobView:
         started_at=_time(job.started_at),
         finished_at=_time(job.finished_at),
         result=job.result,
-        error=_error_view(job.error),
+        error=error_view(job.error),
     )
 
 
-def _error_view(error: ErrorInfo | None) -> ErrorView | None:
+def error_view(error: ErrorInfo | None) -> ErrorView | None:
+    """Why something failed; None where it did not."""
     if error is None:
         return None
     return ErrorView(kind=error.kind, message=error.message, traceback=error.traceback)
+
+
+def page_view(page: JobPage, jobs: Sequence[JobView]) -> JobPageView:
+    """A page with the views of its jobs."""
+    searched = _time(page.searched_to)
+    return JobPageView(jobs=jobs, next_cursor=page.next_cursor, searched_to=searched)
+
+
+def groups_view(found: ErrorGroups, limit: int) -> ErrorGroupList:
+    """The first groups of dead letters, and what there is in all."""
+    groups = [
+        ErrorGroupView(
+            type=group.type,
+            error_kind=group.error_kind,
+            error=group.error,
+            count=group.count,
+            newest=rfc3339(group.newest),
+            oldest=rfc3339(group.oldest),
+            newest_id=group.newest_id,
+        )
+        for group in found.groups[:limit]
+    ]
+    return ErrorGroupList(
+        groups=groups,
+        jobs=sum(group.count for group in found.groups),
+        complete=found.complete,
+        more_groups=len(found.groups) - len(groups),
+    )
 
 
 def submit_view(answer: SubmitAnswer) -> SubmitView:
@@ -178,18 +210,4 @@ def fleet_view(entries: Sequence[FleetEntry]) -> WorkerList:
         total_workers=len(entries),
         machines=machines,
         workers=[WorkerView(**msgspec.structs.asdict(entry)) for entry in entries],
-    )
-
-
-def type_view(known: KnownType, entries: Sequence[FleetEntry]) -> TypeView:
-    """A type of the catalogue, and how many workers of the fleet speak it."""
-    return TypeView(
-        name=known.type.name,
-        kind=known.type.kind,
-        description=known.type.description,
-        schema=known.type.schema,
-        defaults=known.type.defaults,
-        last_seen=rfc3339(known.last_seen),
-        source=known.source,
-        workers=sum(known.type.name in entry.types for entry in entries),
     )

@@ -32,6 +32,10 @@ class Published:
         """How many there are."""
         return max(sum(self._counts.values()), 0)
 
+    def counts(self) -> Mapping[Level, int]:
+        """How many there are by queue and priority, for people."""
+        return dict(self._counts)
+
     def levels(self) -> Sequence[Level]:
         """Where there are any, the highest priority first."""
         found = [level for level, number in self._counts.items() if number > 0]

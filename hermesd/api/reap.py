@@ -1,7 +1,7 @@
 """Finds what is gone, and gives its jobs back: silent and dead workers, overdue and stray jobs.
 
 Rescue is part of the daemon and on by default (invariant 6). Silence is counted in this api's own
-ticks, at most TICK_SECONDS each; silence.py judges it.
+ticks, at most TICK_SECONDS each and nothing of those in which it stood still; silence.py judges it.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from hermesd.core.registry import Held, WorkerView
 from hermesd.core.states import State
 
 TICK_SECONDS = 1.0
+STOOD_SECONDS = 3.0  # between two ticks: this process did not run
 RETRY_SECONDS = 0.5
 ORPHAN_ROUND = 1000
 LEFT = "deregistered"
@@ -84,7 +85,7 @@ class Reaper:
     async def run_once(self) -> None:
         """One pass over everything that may be gone."""
         now = self._state.clock.monotonic()
-        elapsed = min(now - self._last_tick, TICK_SECONDS)
+        elapsed = _counted(now - self._last_tick)
         self._last_tick = now
         self._ticks += 1
         await self._tell_store()
@@ -296,3 +297,11 @@ class Reaper:
             elif held.job.lease == job.lease and job.cancel_requested:
                 held.job = job
                 self._lines.poke(view.incarnation)
+
+
+def _counted(seconds: float) -> float:
+    """How much silence so long a tick comes to.
+
+    After a stop it is nothing, since what arrived meanwhile has not been read yet.
+    """
+    return min(seconds, TICK_SECONDS) if seconds < STOOD_SECONDS else 0.0

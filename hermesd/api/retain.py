@@ -40,16 +40,17 @@ class Retainer:
     def __init__(self, state: ApiState, ledger: Ledger):
         self._state = state
         self._ledger = ledger
-        self._config = state.config.retention
-        self._retention = retention_of(self._config)
+        self._section = state.config.retention
+        self._retention = retention_of(self._section)
         self._place = ""  # the last id that was looked at
         self._lap_seconds = 0.0  # spent in reading since the walk began at the first job
         self._next_lap_at = inf  # set when the walk has reached the youngest job that may go
 
     async def run(self) -> None:
         """A pass at every interval, for ever; a store that is away delays it."""
-        while self._config.enabled:
-            await trio.sleep(self._config.interval_seconds)
+        while True:
+            await self._state.rest(lambda config: config.retention.interval_seconds)
+            await self._state.until(lambda config: config.retention.enabled)
             try:
                 await self.run_once()
             except (Unavailable, OutcomeUnknown) as error:
@@ -58,6 +59,7 @@ class Retainer:
     async def run_once(self) -> Counter[State]:
         """Delete what is to go now, in small steps with pauses; how many went, by state."""
         clock = self._state.clock
+        self._follow(self._state.config.retention)
         if clock.monotonic() >= self._next_lap_at:
             self._place, self._lap_seconds, self._next_lap_at = "", 0.0, inf
         pruned: Counter[State] = Counter()
@@ -73,6 +75,12 @@ class Retainer:
         if not numbers:
             await self._state.jobs.purge(())  # old idempotency keys go with every purge
         return pruned
+
+    def _follow(self, section: RetentionSection) -> None:
+        """Act by a section that was reloaded: what was kept so far may have to go now."""
+        if section != self._section:
+            self._section, self._retention = section, retention_of(section)
+            self._place, self._lap_seconds, self._next_lap_at = "", 0.0, inf
 
     async def _step(self, pruned: Counter[State]) -> bool:
         """Look at some jobs and delete those that are to go; False where none was left to see."""
@@ -99,7 +107,7 @@ class Retainer:
         return EndedRange(
             after=self._place,
             until=first_id(now - min(ages.values())),
-            limit=self._config.batch,
+            limit=self._section.batch,
             before={state: now - age for state, age in ages.items()},
         )
 

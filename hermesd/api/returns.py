@@ -70,7 +70,8 @@ class Returns:
             if job is None or job.token != token or job.state is not State.QUEUED:
                 continue
             if _reason(delivery) == GIVEN_UP:
-                if job.suspect:
+                # Messages of a paused queue go back without having been tried.
+                if job.suspect and self._state.pauses.get(job.queue) is None:
                     failing.append(job)
                     continue
                 self._ladder.given_up(job.id)

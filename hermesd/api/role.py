@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import trio
@@ -19,21 +20,29 @@ from hermesd.api.adopter import Adopter
 from hermesd.api.amqp import AmqpAgents
 from hermesd.api.app import build_app
 from hermesd.api.brokerside import BrokerSide
+from hermesd.api.bulk import Bulk
 from hermesd.api.cancels import Cancels
 from hermesd.api.catalogue import Catalogue
 from hermesd.api.control import Control
+from hermesd.api.depth import bulk_room
 from hermesd.api.elsewhere import Elsewhere
 from hermesd.api.feed import Feeder
 from hermesd.api.firing import Firings
 from hermesd.api.fleet import FleetBoard
 from hermesd.api.fleetline import FleetLine
+from hermesd.api.follow import Follower
+from hermesd.api.forecaster import Forecaster
 from hermesd.api.hearing import Hearers, Hearing
 from hermesd.api.hooks import Findings
 from hermesd.api.invariants import InvariantChecker
 from hermesd.api.ladder import Ladder
 from hermesd.api.ledger import Ledger
 from hermesd.api.lines import Lines
+from hermesd.api.lookout import Lookout
 from hermesd.api.operate import Aftermath, Operator
+from hermesd.api.ordering import Ordering
+from hermesd.api.queuebook import QueueBook
+from hermesd.api.queuefigures import QueueFigures
 from hermesd.api.readahead import ReadAhead
 from hermesd.api.reap import Reaper
 from hermesd.api.record import Recorder
@@ -44,13 +53,14 @@ from hermesd.api.schedules import ScheduleBook
 from hermesd.api.services import ApiServices
 from hermesd.api.state import ApiState
 from hermesd.api.submit import Submitter
+from hermesd.api.summaries import Summaries
 from hermesd.api.telling import Telling
 from hermesd.api.timers import DueTimer
+from hermesd.core.broker import LineStatus
 from hermesd.core.jobtype import JobType
 from hermesd.http.server import serve
-from hermesd.observe.lag import sample_lag
 from hermesd.observe.metrics import CommitStats
-from hermesd.ports import ControlService, Schedules, TypeCatalogue
+from hermesd.ports import Broker, ControlService, Points, Schedules, TypeCatalogue
 from hermesd.signal import Signal
 
 
@@ -68,6 +78,7 @@ class ApiParts:
 
     types: TypeCatalogue
     schedules: Schedules
+    points: Points
     installed: Sequence[JobType]
     open_control: Callable[[ControlService], AbstractAsyncContextManager[BoundControl]]
     listeners: Sequence[Any]
@@ -117,7 +128,16 @@ class ApiAgents:
         cancels = Cancels(state, self.lines)
         self.checker = InvariantChecker(state, self.lines, cancels)
         self.board = FleetBoard(state.registry)
-        self.fleet_line = FleetLine(state, self.board)
+        self.lookout = Lookout(
+            state,
+            parts.points,
+            self.board,
+            broker_fault=self.broker_fault,
+            types_version=lambda: self.catalogue.version,
+        )
+        self.ordering = Ordering(state, self.lines, self.board.entries)
+        self.queues = QueueBook(state, self.lines, work)
+        self.fleet_line = FleetLine(state, self.board, self.ledger.story)
         self.timer = DueTimer(state, self.ledger, due)
         hearers = Hearers(
             work=work,
@@ -125,15 +145,18 @@ class ApiAgents:
             due=self.timer.heard,
             recount=self.feeder.recount,
             schedules=schedules_changed.set,
+            queues=self.queues.changed.set,
+            stepped=self.lookout.history.heard,
             greet=self.telling.greet,
         )
         self.hearing = Hearing(state, self.ledger, cancels, hearers)
         self.retainer = Retainer(state, self.ledger)
-        admission = Admission(state.config, self.catalogue)
-        patience = Patience(state.config.api.dispatch_wait_seconds, nursery)
+        admission = Admission(state, self.catalogue)
+        patience = Patience(state, nursery)
         firings, kept = Firings(admission), parts.schedules
         self.scheduler = Scheduler(state, kept, firings, self.ledger, schedules_changed)
         self.schedules = ScheduleBook(state, kept, firings, self.scheduler, schedules_changed)
+        self.follower = Follower(state, self.schedules)
         self.submitter = Submitter(state, admission, router, self.lines, self.ledger, patience)
         aftermath = Aftermath(
             cancelled=self.ledger.cancelled,
@@ -142,6 +165,8 @@ class ApiAgents:
             purged=self.ledger.purged,
         )
         self.operator = Operator(state.jobs, state.reader, state.ring, aftermath)
+        room = partial(bulk_room, state, state.tally)
+        self.bulk = Bulk(state.jobs, state.reader, state.clock, state.ring, aftermath, room)
 
     async def recall(self) -> None:
         """Take up where an earlier life of this api ended."""
@@ -149,6 +174,7 @@ class ApiAgents:
         await self._state.fleet.count_as_heard()
         self.reaper.remember(await self._state.reader.assigned(self._state.name))
         self._state.tally.reset(await self._state.reader.counts())
+        await self.queues.look()
         await self.catalogue.load(self._parts.installed)
         await self.schedules.declare(self._state.config.schedules)
         if self.amqp is not None:
@@ -162,21 +188,32 @@ class ApiAgents:
             fleet=self.board,
             commits=self._parts.commits,
             rung=lambda: state.queue.rung,
-            with_broker=None if self.amqp is None else lambda: state.published.total,
+            broker=None if state.broker is None else partial(_status_of, state.broker),
+            at_broker=state.published.counts,
+            oldest=self.lookout.ages.levels,
+            paused=self.queues.by_name,
         )
         return ApiServices(
-            config=state.config,
+            live=state,
             clock=state.clock,
             log=state.log,
             submitter=self.submitter,
             recorder=self.recorder,
             operator=self.operator,
+            bulk=self.bulk,
             reader=state.reader,
             notes=state.notes,
             schedules=self.schedules,
+            ordering=self.ordering,
+            forecaster=Forecaster(state, partial(state.metrics.flow.run_seconds, share=0.95)),
+            queues=self.queues,
+            queue_figures=QueueFigures(state, self.board.entries, self.lookout.ages.oldest),
             catalogue=self.catalogue,
             ring=state.ring,
             fleet=self.board,
+            ages=self.lookout.ages,
+            history=self.lookout.history,
+            summaries=self.lookout.summaries,
             metrics=state.metrics,
             queue=state.queue,
             store_check=self._parts.store_check,
@@ -185,7 +222,12 @@ class ApiAgents:
             api_name=state.name,
             role=self._parts.role,
             broker=self.amqp.keeper if self.amqp is not None else None,
+            tracing=state.tracing,
         )
+
+    def broker_fault(self) -> str:
+        """Why the broker takes no messages, empty where it does or where there is none."""
+        return "" if self.amqp is None else self.amqp.keeper.broker_fault()
 
     async def follow_others(self) -> None:
         """What is done for the sake of other apis on the same store, for ever."""
@@ -219,15 +261,17 @@ async def run_api(
             agents.adopter.run,
             agents.checker.run,
             agents.fleet_line.run,
+            agents.lookout.run,
             agents.retainer.run,
+            agents.follower.run,
+            agents.queues.run,
         ):
             services.start_soon(agent)
         if agents.amqp is not None:
             services.start_soon(agents.amqp.run)
         if state.bus.shared:
             services.start_soon(agents.follow_others)
-        services.start_soon(sample_lag, state.metrics.loop_lag)
-        services.start_soon(_close_streams, state, stop_intake)
+        services.start_soon(_close_streams, state, agents.lookout.summaries, stop_intake)
         async with parts.open_control(agents.control) as control:
             async with trio.open_nursery() as intake:
                 await intake.start(
@@ -238,14 +282,20 @@ async def run_api(
             with trio.move_on_after(state.config.drain.report_seconds):
                 await agents.lines.flushed()
                 await agents.adopter.leave()
+                await agents.lookout.history.leave()
         agents.telling.take_leave()
         services.cancel_scope.cancel()
 
 
-async def _close_streams(state: ApiState, stop_intake: trio.Event) -> None:
+def _status_of(broker: Broker) -> LineStatus:
+    return broker.status
+
+
+async def _close_streams(state: ApiState, summaries: Summaries, stop_intake: trio.Event) -> None:
     """Event streams never end by themselves, and would use up the drain's time."""
     await stop_intake.wait()
     state.ring.close()
+    summaries.close()
 
 
 async def _serve_http(
@@ -258,9 +308,9 @@ async def _serve_http(
     await serve(
         app,
         parts.listeners,
-        state.config.http,
+        lambda: state.config.http,
         stopping=stop_intake,
-        drain_seconds=state.config.drain.report_seconds,
+        drain_seconds=lambda: state.config.drain.report_seconds,
         log=state.log,
         task_status=task_status,
     )

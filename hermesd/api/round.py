@@ -17,7 +17,7 @@ Pair = tuple[str, str]  # queue, type
 class Round:
     """Jobs placed with workers for one commit: those of the highest priority, the oldest first.
 
-    `pairs` are the (queue, type) pairs in which jobs wait and a slot is free.
+    `pairs` are the (queue, type) pairs in which jobs wait and a slot is free, less paused queues.
     """
 
     def __init__(self, state: ApiState, router: Router, ladder: Ladder, most: int):
@@ -31,6 +31,8 @@ class Round:
         self._crowded: dict[Pair, WorkerView | None] = {}
         pairs = []
         for queue, job_type in state.tally.pairs():
+            if queue in state.pauses:
+                continue
             roster = state.registry.roster(job_type, queue)
             if roster.first() is not None:
                 pairs.append((queue, job_type))

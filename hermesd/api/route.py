@@ -27,7 +27,6 @@ class Router:
 
     def __init__(self, state: ApiState):
         self._state = state
-        self._grace_seconds = state.config.worker.timeout_grace_seconds
 
     def place_new(self, job: Job) -> Reservation | None:
         """A slot for a job just submitted, unless others wait before it."""
@@ -38,7 +37,7 @@ class Router:
     def place(self, job: Job, beside: WorkerView | None = None) -> Reservation | None:
         """A slot for a job, with `beside` if it can be; None where no worker can take it now."""
         choice = choose(job, self._state.registry, beside)
-        if choice is None:
+        if choice is None or job.queue in self._state.pauses:
             return None
         held = Held(job, choice.kind, float("inf"))
         choice.worker.reserve(held, self._state.registry.next_turn())
@@ -63,13 +62,16 @@ class Router:
         """The assignment is committed: the worker's view holds the lease from now on."""
         held = reservation.held
         held.job = job
-        held.deadline = self._state.clock.monotonic() + job.timeout + self._grace_seconds
+        grace = self._state.config.worker.timeout_grace_seconds
+        held.deadline = self._state.clock.monotonic() + job.timeout + grace
         reservation.view.hold(held)
         return held
 
     def explain(self, job: Job) -> str:
         """Why the job waits, and where if a broker is configured, for people."""
-        if self._state.tally.waiting_total and self._must_wait(job):
+        if job.queue in self._state.pauses:
+            why = f"queued: {self._state.pauses.explain(job.queue)}"
+        elif self._state.tally.waiting_total and self._must_wait(job):
             why = f"queued behind waiting jobs of queue {job.queue}"
         else:
             why = f"queued: {explain(job, self._state.registry)}"

@@ -63,7 +63,7 @@ class Scheduler:
         self._firings = firings
         self._ledger = ledger
         self._changed = changed
-        self._depth = Depth(state.config, state.tally)
+        self._depth = Depth(state, state.tally)
         self._look_at = self._prune_at = float("-inf")  # monotonic
         self._looked_at: dict[str, tuple[float, float]] = {}
 

@@ -8,14 +8,24 @@ from typing import Protocol
 
 from structlog.typing import FilteringBoundLogger
 
+from hermesd.api.ages import Ages
+from hermesd.api.bulk import Bulk
 from hermesd.api.catalogue import Catalogue
 from hermesd.api.events import EventRing
+from hermesd.api.forecaster import Forecaster
+from hermesd.api.history import Historian
 from hermesd.api.operate import Operator
+from hermesd.api.ordering import Ordering
+from hermesd.api.queuebook import QueueBook
+from hermesd.api.queuefigures import QueueFigures
 from hermesd.api.schedules import ScheduleBook
 from hermesd.api.submit import JobRequest, SubmitAnswer
+from hermesd.api.summaries import Summaries
 from hermesd.config import Config
+from hermesd.config.live import Live
 from hermesd.core.records import Counts
 from hermesd.observe.metrics import ApiMetrics
+from hermesd.observe.tracing import Tracing
 from hermesd.ports import Clock, FleetView, JobQueue, JobReader, Notes
 
 
@@ -23,7 +33,11 @@ class TakesJobs(Protocol):
     """Where submits go (api/submit.py)."""
 
     async def submit(
-        self, requests: Sequence[JobRequest], *, principal: str = ""
+        self,
+        requests: Sequence[JobRequest],
+        *,
+        principal: str = "",
+        trace_context: str | None = None,
     ) -> Sequence[SubmitAnswer]:
         """See Submitter.submit."""
 
@@ -53,18 +67,26 @@ class ApiServices:
     the queue needs none.
     """
 
-    config: Config
+    live: Live
     clock: Clock
     log: FilteringBoundLogger
     submitter: TakesJobs
     recorder: KnowsEnds
     operator: Operator
+    bulk: Bulk
     reader: JobReader
     notes: Notes
     schedules: ScheduleBook
+    ordering: Ordering
+    forecaster: Forecaster
+    queues: QueueBook
+    queue_figures: QueueFigures
     catalogue: Catalogue
     ring: EventRing
     fleet: FleetView
+    ages: Ages
+    history: Historian
+    summaries: Summaries
     metrics: ApiMetrics
     queue: JobQueue
     store_check: Callable[[], Awaitable[None]]
@@ -73,3 +95,9 @@ class ApiServices:
     api_name: str
     role: str
     broker: KnowsBroker | None = None
+    tracing: Tracing | None = None
+
+    @property
+    def config(self) -> Config:
+        """The configuration in effect."""
+        return self.live.config

@@ -11,14 +11,18 @@ import structlog.typing
 from hermesd.api.alone import Alone
 from hermesd.api.counted import CountedJobs, CountedOutbox
 from hermesd.api.events import EventRing
+from hermesd.api.orders import Orders
 from hermesd.api.published import Published
 from hermesd.api.unrecorded import Unrecorded
 from hermesd.config import Config
+from hermesd.config.live import Live
 from hermesd.core.ahead import Ahead
 from hermesd.core.neighbours import Neighbours
+from hermesd.core.orders import Pauses
 from hermesd.core.registry import Registry
 from hermesd.core.tally import Tally
 from hermesd.observe.metrics import ApiMetrics
+from hermesd.observe.tracing import Tracing
 from hermesd.ports import (
     Apis,
     Broker,
@@ -30,14 +34,17 @@ from hermesd.ports import (
     JobStore,
     Notes,
     Outbox,
+    Queues,
 )
 
 
-@dataclass(frozen=True)
-class ApiState:
+@dataclass(eq=False)
+class ApiState(Live):
     """One api's state. `name` outlives restarts, `boot` does not; `chance` is from [0, 1).
 
-    `url` is where people reach it, `broker` is None where the queue needs none. What `jobs` and
+    `config` is replaced as a whole by a reload, nothing else ever is.
+    `url` is where people reach it, `broker` is None where the queue needs none, and `tracing` where
+    nothing is traced. What `jobs` and
     `outbox` are asked to change is noted in the tally as under way.
     """
 
@@ -53,22 +60,27 @@ class ApiState:
     outbox: Outbox
     apis: Apis
     notes: Notes
+    queues: Queues
     queue: JobQueue
     ring: EventRing
     metrics: ApiMetrics
     log: structlog.typing.FilteringBoundLogger
     url: str = ""
     broker: Broker | None = None
+    tracing: Tracing | None = None
     bus: Bus = field(default_factory=Alone)
     registry: Registry = field(default_factory=Registry)
     tally: Tally = field(default_factory=Tally)
     ahead: Ahead = field(default_factory=Ahead)
     published: Published = field(default_factory=Published)
     unrecorded: Unrecorded = field(default_factory=Unrecorded)
+    orders: Orders = field(default_factory=Orders)
+    pauses: Pauses = field(default_factory=Pauses)
     neighbours: Neighbours = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "neighbours", Neighbours(self.name))
+        super().__init__(self.config)
+        self.neighbours = Neighbours(self.name)
         changes = self.tally.changes
-        object.__setattr__(self, "jobs", CountedJobs(self.jobs, changes))
-        object.__setattr__(self, "outbox", CountedOutbox(self.outbox, changes))
+        self.jobs = CountedJobs(self.jobs, changes)
+        self.outbox = CountedOutbox(self.outbox, changes)

@@ -69,7 +69,7 @@ class Submitter:
         ledger: Ledger,
         patience: Patience,
     ):
-        self._depth = Depth(state.config, state.tally)
+        self._depth = Depth(state, state.tally)
         self._patience = patience
         self._state = state
         self._admission = admission
@@ -79,10 +79,15 @@ class Submitter:
         self._pending = 0
 
     async def submit(
-        self, requests: Sequence[JobRequest], *, principal: str = ""
+        self,
+        requests: Sequence[JobRequest],
+        *,
+        principal: str = "",
+        trace_context: str | None = None,
     ) -> Sequence[SubmitAnswer]:
         """Store all jobs or none, and hand those with a slot to their workers.
 
+        `trace_context` is the trace that the jobs belong to (core/trace.py).
         Raises the error of a lone request itself, InvalidBatch with `errors` by index otherwise;
         QueueFull past the depth limit; StoreUnavailable and OutcomeUnknown as the store does.
         """
@@ -91,14 +96,16 @@ class Submitter:
         self._pending += 1
         try:
             if len(requests) == 1:
-                return (await self._submit_one(requests[0], principal),)
-            return await self._submit_batch(requests, principal)
+                return (await self._submit_one(requests[0], principal, trace_context),)
+            return await self._submit_batch(requests, principal, trace_context)
         finally:
             self._pending -= 1
 
-    async def _submit_one(self, request: JobRequest, principal: str) -> SubmitAnswer:
+    async def _submit_one(
+        self, request: JobRequest, principal: str, trace_context: str | None
+    ) -> SubmitAnswer:
         now = self._state.clock.utc()
-        job = self._admission.job(request, now)
+        job = self._admission.job(request, now, trace_context)
         key = self._admission.key(request, principal, now)
         if job.state is State.SCHEDULED:
             return await self._submit_scheduled(job, key)
@@ -129,10 +136,10 @@ class Submitter:
         return SubmitAnswer(job=entry.job, routed="scheduled")
 
     async def _submit_batch(
-        self, requests: Sequence[JobRequest], principal: str
+        self, requests: Sequence[JobRequest], principal: str, trace_context: str | None
     ) -> Sequence[SubmitAnswer]:
         now = self._state.clock.utc()
-        admitted = self._admission.jobs(requests, now)
+        admitted = self._admission.jobs(requests, now, trace_context)
         keys = [self._admission.key(request, principal, now) for request in requests]
         batch = self._route(admitted, now)
         submitted = await self._store(

@@ -23,8 +23,9 @@ TICK_SECONDS: Final = 1.0
 SETTLED_SECONDS: Final = 10.0  # a message that was published so long ago is in its queue
 LOOK_SECONDS: Final = 5.0
 # Fewer are missing than workers may hold: they have vanished if none of them was claimed in this
-# time, which is longer than a worker holds a message.
+# time, which is longer than a worker holds a message; or in so many times liveness.ttl_seconds.
 HELD_SECONDS: Final = 60.0
+HELD_TTLS: Final = 4.0
 MOST: Final = 1000  # jobs in one commit
 UNREACHABLE: Final = "unreachable"
 
@@ -60,6 +61,7 @@ class TakeBack:
         self._leftovers = leftovers
         self._unpulled = unpulled
         self._away_since: float | None = None
+        self._held_seconds = max(HELD_SECONDS, HELD_TTLS * state.config.liveness.ttl_seconds)
         self._base = 0.0  # UTC: rows published before are looked at
         self._begun = float("-inf")  # monotonic: when that was fixed
         self._looked = float("-inf")
@@ -115,7 +117,7 @@ class TakeBack:
         if not self._state.published.total:
             self._begun = float("-inf")
             return
-        if now - self._begun > HELD_SECONDS + 2 * LOOK_SECONDS:
+        if now - self._begun > self._held_seconds + 2 * LOOK_SECONDS:
             self._base, self._begun = utc - SETTLED_SECONDS, now
             self._first = await self._looks()
             self._suspect = self._outnumbering(self._first)
@@ -129,7 +131,7 @@ class TakeBack:
             for place in self._unmoved & looks.keys()
             if looks[place].missing > 0 and looks[place].rows == self._first[place].rows
         }
-        if now - self._begun >= HELD_SECONDS:
+        if now - self._begun >= self._held_seconds:
             vanished |= self._unmoved
         for queue, band in vanished:
             self._state.log.warning("messages have vanished", queue=queue, band=str(band))

@@ -32,7 +32,7 @@ class Unpulled:
         }
         free: dict[tuple[str, str], int] = {}
         for queue, priority in self._state.published.levels():
-            if queue not in queues:
+            if queue not in queues or queue in self._state.pauses:
                 continue
             if self._ladder.pulled(queue):
                 await self._take_some(queue, priority, free)

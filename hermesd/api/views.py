@@ -7,14 +7,13 @@ submits, which leave out what does not apply.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from hermesd.core.fleet import Load
 from hermesd.core.job import Rung
-from hermesd.core.jobtype import TypeDefaults
 from hermesd.core.states import State
 
 Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
@@ -64,6 +63,29 @@ class JobView(View, frozen=True, kw_only=True):
     logs_dropped: int | UnsetType = UNSET
 
 
+class AttemptView(View, frozen=True, kw_only=True):
+    """One attempt of a job. `ended_at` null: it runs.
+
+    `outcome` is running, succeeded, or the kind of the event that ended it. What ended before this
+    was kept has no `started_at`, `rung` and `error`.
+    """
+
+    run: int
+    attempt: int
+    worker_id: str | None
+    rung: Rung | None
+    started_at: Time | None
+    ended_at: Time | None
+    outcome: str
+    error: ErrorView | None
+
+
+class AttemptList(View, frozen=True, kw_only=True):
+    """The attempts of a job, oldest first."""
+
+    attempts: Sequence[AttemptView]
+
+
 class JobAnswer(View, frozen=True, kw_only=True):
     """A single job."""
 
@@ -71,10 +93,15 @@ class JobAnswer(View, frozen=True, kw_only=True):
 
 
 class JobPageView(View, frozen=True, kw_only=True):
-    """Jobs, newest first; `next_cursor` leads to the next page, null: that was all."""
+    """Jobs, newest first; `next_cursor` leads to the next page, null: that was all.
+
+    A request looks at a bounded number of jobs: where that ended the page before it was full,
+    `searched_to` is the time of creation down to which was looked, and the next page goes on.
+    """
 
     jobs: Sequence[JobView]
     next_cursor: str | None
+    searched_to: Time | None
 
 
 class SubmitView(View, frozen=True, kw_only=True):
@@ -154,7 +181,7 @@ class LogView(View, frozen=True, kw_only=True):
 
 
 class WorkerView(View, frozen=True, kw_only=True):
-    """One worker as this api sees it."""
+    """One worker as this api sees it; `since_unix` and `reason` are of its pause or its drain."""
 
     worker_id: str
     incarnation: str
@@ -170,6 +197,8 @@ class WorkerView(View, frozen=True, kw_only=True):
     version: str
     breaker: str
     labels: Mapping[str, str]
+    since_unix: float | None
+    reason: str
 
 
 class MachineView(View, kw_only=True, frozen=True):
@@ -190,38 +219,68 @@ class WorkerList(View, frozen=True, kw_only=True):
     workers: Sequence[WorkerView]
 
 
-class TypeView(View, frozen=True, kw_only=True):
-    """A known job type; `workers` speak it now."""
+class BulkView(View, frozen=True, kw_only=True):
+    """How many jobs fitted in this part of an order, and what became of them.
 
-    name: str
-    kind: str
-    description: str
-    schema: Mapping[str, Any]
-    defaults: TypeDefaults
-    last_seen: Time
-    source: str
-    workers: int
+    `skipped` had moved on, or cannot be changed. `cursor` goes on, null: that was all; `held_back`:
+    in a moment, since as many jobs wait as an order may let wait.
+    """
 
-
-class TypeList(View, frozen=True, kw_only=True):
-    """The catalogue."""
-
-    count: int
-    types: Sequence[TypeView]
+    matched: int
+    changed: int
+    skipped: int
+    cursor: str | None
+    held_back: bool
 
 
 class RequeueView(View, frozen=True, kw_only=True):
-    """How many failed jobs fit, and how many have a new run."""
+    """How many failed jobs fitted in this part of an order, and how many have a new run.
+
+    The other members are those of an order to jobs.
+    """
 
     matched: int
     requeued: int
+    skipped: int
+    cursor: str | None
+    held_back: bool
 
 
 class PurgeView(View, frozen=True, kw_only=True):
-    """How many failed jobs fit, and how many are deleted."""
+    """How many failed jobs fitted in this part of an order, and how many are deleted."""
 
     matched: int
     purged: int
+    skipped: int
+    cursor: str | None
+
+
+class ErrorGroupView(View, frozen=True, kw_only=True):
+    """Failed jobs of one type whose errors differ in numbers and ids only, which are `#` here.
+
+    `error` is the first line of the message. `newest` and `oldest` are when jobs of it failed,
+    `newest_id` is the one that was created last.
+    """
+
+    type: str
+    error_kind: str
+    error: str
+    count: int
+    newest: Time
+    oldest: Time
+    newest_id: str
+
+
+class ErrorGroupList(View, frozen=True, kw_only=True):
+    """The groups, most jobs first, and how many `jobs` are in them all.
+
+    `more_groups` are left out. `complete` is false where there are older jobs than were looked at.
+    """
+
+    groups: Sequence[ErrorGroupView]
+    jobs: int
+    complete: bool
+    more_groups: int
 
 
 class HealthView(View, frozen=True, kw_only=True):
@@ -247,34 +306,6 @@ class ReadyView(View, frozen=True, kw_only=True):
 
     ready: bool
     checks: Mapping[str, CheckView]
-
-
-class WaitingView(View, frozen=True, kw_only=True):
-    """Queued jobs."""
-
-    total: int
-    by_queue: Mapping[str, int]
-    by_priority: Mapping[str, int]
-
-
-class StatsView(View, frozen=True, kw_only=True):
-    """Counts from this api's memory; `since_start` are events that it saw, or was told of.
-
-    `rung` is where jobs wait that no worker can take; `rung_reason` says why not at the broker,
-    where one is configured.
-    """
-
-    name: str
-    version: str
-    role: str
-    api: str
-    uptime_seconds: float
-    jobs: Mapping[str, int]
-    waiting: WaitingView
-    workers: Mapping[str, int]
-    rung: Rung
-    rung_reason: str
-    since_start: Mapping[str, int]
 
 
 class ServiceView(View, frozen=True, kw_only=True):

@@ -107,6 +107,10 @@ class BrokerLine:
         """See Broker.inspect."""
         return await self._declarer.inspect(topology)
 
+    def renew_login(self, url: str) -> None:
+        """Log in by `url` from the next connection on; it leads to the same broker."""
+        self._publishing.address = self._taking.address = AmqpUrl.parse(url)
+
     def _tell(self) -> None:
         changed, self._changed = self._changed, trio.Event()
         changed.set()

@@ -50,7 +50,7 @@ class Wire:
         log: FilteringBoundLogger,
     ) -> None:
         self.told: Callable[[], None] = lambda: None
-        self._address = address
+        self.address = address  # a new password in it is for the next connection
         self._terms = terms
         self._ssl_context = ssl_context
         self.log = log.bind(broker=address.where, purpose=purpose)
@@ -62,7 +62,7 @@ class Wire:
     @property
     def where(self) -> str:
         """host:port of the broker."""
-        return self._address.where
+        return self.address.where
 
     @property
     def status(self) -> LineStatus:
@@ -99,7 +99,7 @@ class Wire:
         """Until it is lost, or cannot be had; answers why."""
         try:
             async with open_link(
-                self._address,
+                self.address,
                 heartbeat_seconds=self._terms.heartbeat_seconds,
                 timeout_seconds=self._terms.call_timeout_seconds,
                 ssl_context=self._ssl_context,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -49,18 +50,20 @@ async def open_control_server(
     log: FilteringBoundLogger,
     ssl_context: ssl.SSLContext | None = None,
     drain_seconds: float = 2.0,
+    listening: socket.socket | None = None,
 ) -> AsyncIterator[BoundServer]:
     """Serve `service` until the context is left; ConfigError where host and port cannot be bound.
 
-    Must be opened inside `open_bridge()`. Leaving stops accepting, ends poke streams, lets the
-    calls under way finish for `drain_seconds`, then cancels them and closes all connections; when
-    it has left, nothing runs in the service any more. The context's ALPN is set to h2.
+    A socket that is `listening` already is used instead of them, and closed in the end. Must be
+    opened inside `open_bridge()`. Leaving stops accepting, ends poke streams, lets the calls under
+    way finish for `drain_seconds`, then cancels them and closes all connections; when it has left,
+    nothing runs in the service any more. The context's ALPN is set to h2.
     """
     if ssl_context is not None:
         ssl_context.set_alpn_protocols(["h2"])
     calls = ControlCalls(service, log)
     server, bound = await aio_as_trio(_start)(
-        calls, host, port, partial(_ApiServer, log, max_message_bytes), ssl_context
+        calls, host, port, partial(_ApiServer, log, max_message_bytes), ssl_context, listening
     )
     try:
         yield bound
@@ -91,9 +94,19 @@ class _ApiServer(Server):
         self._connections: set[GuardedProtocol] = set()
         listen(self, RecvRequest, self._guard)
 
-    async def bind(self, host: str, port: int, ssl_context: ssl.SSLContext | None) -> BoundServer:
+    async def bind(
+        self,
+        host: str,
+        port: int,
+        ssl_context: ssl.SSLContext | None,
+        listening: socket.socket | None,
+    ) -> BoundServer:
         """Listen; OSError where that is not possible."""
-        await self.start(host or None, port, ssl=ssl_context, backlog=BACKLOG)
+        if listening is None:
+            await self.start(host or None, port, ssl=ssl_context, backlog=BACKLOG)
+        else:
+            await self.start(sock=listening, ssl=ssl_context, backlog=BACKLOG)
+            host = listening.getsockname()[0]
         assert isinstance(self._server, asyncio.Server)
         return BoundServer(host, self._server.sockets[0].getsockname()[1])
 
@@ -149,10 +162,11 @@ async def _start(
     port: int,
     make: partial[_ApiServer],
     ssl_context: ssl.SSLContext | None,
+    listening: socket.socket | None,
 ) -> tuple[_ApiServer, BoundServer]:
     server = make(control)
     try:
-        return server, await server.bind(host, port, ssl_context)
+        return server, await server.bind(host, port, ssl_context, listening)
     except OSError as error:
         number = error.errno or 0  # below 0 it is getaddrinfo's
         reason = os.strerror(number) if number > 0 else str(error)

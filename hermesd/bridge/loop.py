@@ -59,6 +59,11 @@ class _Loop(trio_asyncio.TrioEventLoop):  # type: ignore[misc]  # it is untyped
                 handle._raise(error)
 
 
+async def bridge_turned() -> None:
+    """Return when the asyncio loop has taken a turn; must be called inside `open_bridge()`."""
+    await trio_asyncio.aio_as_trio(asyncio.sleep)(0)
+
+
 def start_soon(function: Callable[[*ArgsT], Awaitable[None]], *args: *ArgsT) -> None:
     """Start a trio task of the bridge, from either flavour; its error is the bridge's.
 

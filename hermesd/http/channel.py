@@ -18,6 +18,9 @@ _PIECE_BYTES = 65536
 # that a reset does not overtake the refusal (RFC 9112 9.6).
 _LINGER_SECONDS = 1.0
 _LINGER_BYTES = 16 * 1024 * 1024
+# A drain lets the first request of a connection that was just made arrive: its client cannot know,
+# and over the restart of a server whose socket is kept for it no connection is to be lost.
+_FIRST_SECONDS = 1.0
 
 
 class Channel:
@@ -25,8 +28,9 @@ class Channel:
 
     `scope` surrounds the work on the connection. `refuse` and `expire` cancel it, and what is
     then to be said to the client is in `refusal`. `left` says that the client's stream ended,
-    `idle` that no byte of a next request has come, `idle_ended` that this was cut short, and
-    `severed` that a message went out in part, after which nothing can follow.
+    `fresh` that no request has come yet, `idle` that no byte of a next one has, `idle_ended` that
+    this was cut short, and `severed` that a message went out in part, after which nothing can
+    follow.
     """
 
     __slots__ = (
@@ -34,6 +38,7 @@ class Channel:
         "_limits",
         "_watch",
         "draining",
+        "fresh",
         "idle",
         "idle_ended",
         "left",
@@ -56,6 +61,7 @@ class Channel:
         self.read_by = NEVER
         self.write_by = NEVER
         self.draining = False
+        self.fresh = True
         self.idle = False
         self.idle_ended = False
         self.left = False
@@ -77,9 +83,11 @@ class Channel:
         if not requests and parser.refusal is None:
             self.idle = not parser.head_begun
             if self.idle:
-                if self.draining:
+                if self.draining and not self.fresh:
                     return None
                 self.read_by = self._watch.now + self._watch.idle_seconds
+                if self.draining:
+                    self._hurry()
             else:
                 self.read_by = self._watch.after(self._limits.header_seconds)
             await self._read_head()
@@ -88,6 +96,7 @@ class Channel:
                 return None  # a request that came just now cannot be served in a cancelled scope
         if requests:
             self._body_seconds = self._limits.body_seconds
+            self.fresh = False
             return requests.popleft()
         self.refusal = parser.refusal
         return None
@@ -188,11 +197,19 @@ class Channel:
         self.scope.cancel()
 
     def drain(self) -> None:
-        """Serve no request but the one under way; an idle connection ends at once."""
+        """Serve no request but the one under way; an idle connection ends at once.
+
+        One that is fresh has a moment for its first request.
+        """
         self.draining = True
-        if self.idle:
+        if self.idle and self.fresh:
+            self._hurry()
+        elif self.idle:
             self.idle_ended = True
             self.scope.cancel()
+
+    def _hurry(self) -> None:
+        self.read_by = min(self.read_by, self._watch.after(_FIRST_SECONDS))
 
     def reopen(self) -> bool:
         """Whether a request crossed the end of its idle connection; then `scope` is a new one."""

@@ -3,7 +3,7 @@
 import errno
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import trio
@@ -16,10 +16,11 @@ from hermesd.http.heads import KnownHeads
 from hermesd.http.limits import HttpLimits
 from hermesd.http.readiness import Readiness
 from hermesd.http.responses import ResponseWriter
+from hermesd.http.tls import TlsListener
 from hermesd.http.transport import wrap
 from hermesd.http.watch import Watch
 
-Listener: TypeAlias = "trio.SocketListener | trio.SSLListener[trio.SocketStream]"
+Listener: TypeAlias = trio.SocketListener | TlsListener
 
 # Out of descriptors or memory: accepting again at once would only spin.
 _ACCEPT_PAUSE_SECONDS = 0.1
@@ -38,30 +39,47 @@ async def open_listeners(
         plain = await trio.open_tcp_listeners(port, host=host, backlog=backlog)
     except OSError as error:
         raise ListenFailed(f"cannot listen on {host or '*'}:{port}: {_reason(error)}") from error
+    return _secured(plain, ssl_context)
+
+
+def adopt_listeners(
+    sockets: Sequence[socket.socket], *, ssl_context: ssl.SSLContext | None = None
+) -> list[Listener]:
+    """Listen on sockets that listen already, which are the listeners' own from here on."""
+    plain = [trio.SocketListener(trio.socket.from_stdlib_socket(each)) for each in sockets]
+    return _secured(plain, ssl_context)
+
+
+def _secured(
+    plain: Sequence[trio.SocketListener], ssl_context: ssl.SSLContext | None
+) -> list[Listener]:
     if ssl_context is None:
         return list(plain)
-    return [trio.SSLListener(each, ssl_context, https_compatible=True) for each in plain]
+    return [TlsListener(each, ssl_context) for each in plain]
 
 
 async def serve(
     app: App,
     listeners: Sequence[Listener],
-    limits: HttpLimits,
+    limits: Callable[[], HttpLimits],
     *,
     stopping: trio.Event,
-    drain_seconds: float,
+    drain_seconds: Callable[[], float],
     log: FilteringBoundLogger,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve `app` on `listeners`, and close them, until `stopping` is set; then drain.
 
+    A connection keeps the `limits` of its beginning, but for how long it may be idle.
     Draining closes idle connections at once, gives requests under way `drain_seconds`, and
     cancels the rest. Cancelled from outside, everything is closed promptly.
     """
     writer = ResponseWriter()
-    watch = Watch(limits, writer)
+    first = limits()
+    watch = Watch(first, writer)
     readiness = Readiness()
-    server = _Server(Service(app, limits, writer, watch, KnownHeads(), log), readiness)
+    service = Service(app, first, writer, watch, KnownHeads(), log)
+    server = _Server(service, limits, readiness)
     try:
         async with trio.open_nursery() as watching:
             watching.start_soon(watch.run)
@@ -74,7 +92,7 @@ async def serve(
                     accepting.cancel_scope.cancel()
                 _close(listeners)
                 server.drain()
-                connections.cancel_scope.deadline = trio.current_time() + drain_seconds
+                connections.cancel_scope.deadline = trio.current_time() + drain_seconds()
             watching.cancel_scope.cancel()
     finally:
         _close(listeners)
@@ -84,8 +102,11 @@ async def serve(
 class _Server:
     """The open connections of one server."""
 
-    def __init__(self, service: Service, readiness: Readiness) -> None:
+    def __init__(
+        self, service: Service, limits: Callable[[], HttpLimits], readiness: Readiness
+    ) -> None:
         self._service = service
+        self._limits = limits
         self._readiness = readiness
         self._connections: set[Connection] = set()
         self._turning_away = 0
@@ -118,6 +139,7 @@ class _Server:
     async def _handle(
         self, stream: "trio.SocketStream | trio.SSLStream[trio.SocketStream]"
     ) -> None:
+        self._follow(self._limits())
         if len(self._connections) >= self._service.limits.max_connections:
             await self._turn_away(stream)
             return
@@ -130,6 +152,12 @@ class _Server:
             await connection.run()
         finally:
             self._connections.discard(connection)
+
+    def _follow(self, limits: HttpLimits) -> None:
+        """From here on these hold; a head that passed under others may not pass now."""
+        if limits != self._service.limits:
+            self._service.watch.limit(limits)
+            self._service = self._service._replace(limits=limits, heads=KnownHeads())
 
     async def _turn_away(
         self, stream: "trio.SocketStream | trio.SSLStream[trio.SocketStream]"
@@ -151,9 +179,8 @@ class _Server:
 
 def _close(listeners: Sequence[Listener]) -> None:
     for listener in listeners:
-        plain = listener.transport_listener if isinstance(listener, trio.SSLListener) else listener
-        if isinstance(plain, trio.SocketListener):
-            plain.socket.close()
+        plain = listener.transport_listener if isinstance(listener, TlsListener) else listener
+        plain.socket.close()
 
 
 def _reason(error: OSError) -> str:

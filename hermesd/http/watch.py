@@ -31,14 +31,18 @@ class Watch:
     """The coarse clock: `now`, and `after()` for a deadline that never passes early."""
 
     def __init__(self, limits: HttpLimits, writer: ResponseWriter) -> None:
+        self._writer = writer
+        self.now = trio.current_time()
+        self.watched: set[Watched] = set()
+        self.limit(limits)
+
+    def limit(self, limits: HttpLimits) -> None:
+        """Tick as these need it; deadlines that are set stay."""
         shortest = min(
             limits.header_seconds, limits.body_seconds, limits.write_seconds, limits.idle_seconds
         )
         self._tick_seconds = min(max(shortest / 8, _MIN_TICK_SECONDS), _MAX_TICK_SECONDS)
-        self._writer = writer
-        self.now = trio.current_time()
         self.idle_seconds = limits.idle_seconds + self._tick_seconds
-        self.watched: set[Watched] = set()
 
     def after(self, seconds: float) -> float:
         """The deadline `seconds` from now."""

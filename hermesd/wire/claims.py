@@ -17,7 +17,7 @@ from hermesd.wire.tokens import token_from_proto, tokens_to_proto
 
 
 def claims_to_proto(claims: Sequence[Claim]) -> pb.ClaimRequest:
-    """Claims that differ in their tokens alone; `assigned_by` and `at` are the api's to fill in."""
+    """Claims that differ in token and queue alone; what the api fills in is left out."""
     first = claims[0]
     return pb.ClaimRequest(
         store_id=first.store_id,
@@ -25,16 +25,20 @@ def claims_to_proto(claims: Sequence[Claim]) -> pb.ClaimRequest:
         incarnation=first.incarnation,
         tokens=tokens_to_proto(claim.token for claim in claims),
         heartbeat=first.heartbeat,
+        queues=[claim.queue for claim in claims],
     )
 
 
 def claims_from_proto(message: pb.ClaimRequest) -> tuple[Claim, ...]:
-    """A claim for each token, from 1 to MAX_CLAIMS; only `heartbeat` may be absent."""
+    """A claim for each token, from 1 to MAX_CLAIMS; `heartbeat` and `queues` may be absent."""
     store_id = short_text(message.store_id, "store_id")
     worker_id = short_text(message.worker_id, "worker_id")
     incarnation = short_text(message.incarnation, "incarnation")
     if not message.tokens:
         raise bad("tokens", "must not be empty")
+    queues = list(message.queues) or [""] * len(message.tokens)
+    if len(queues) != len(message.tokens):
+        raise bad("queues", f"must be as many as tokens ({len(message.tokens)}), are {len(queues)}")
     return tuple(
         Claim(
             store_id=store_id,
@@ -42,6 +46,7 @@ def claims_from_proto(message: pb.ClaimRequest) -> tuple[Claim, ...]:
             worker_id=worker_id,
             incarnation=incarnation,
             heartbeat=message.heartbeat,
+            queue=queues[place],
         )
         for place, token in enumerate(at_most(message.tokens, "tokens", MAX_CLAIMS))
     )

@@ -13,6 +13,7 @@ from hermesd.core.fleet import (
     Registration,
     RegistrationAnswer,
 )
+from hermesd.core.orders import MAX_REASON_CHARS, OrderKind, WorkerOrder
 from hermesd.wire.fields import (
     MAX_LISTED,
     amount,
@@ -52,6 +53,7 @@ def registration_to_proto(registration: Registration) -> pb.RegisterRequest:
         held=tokens_to_proto(registration.held),
         labels=registration.labels,
         pulls=registration.pulls,
+        drain_seconds=registration.drain_seconds,
     )
 
 
@@ -73,6 +75,11 @@ def registration_from_proto(message: pb.RegisterRequest) -> Registration:
         held=tokens_from_proto(message.held, "held"),
         labels=_labels(message.labels),
         pulls=message.pulls if message.HasField("pulls") else None,
+        drain_seconds=(
+            amount(message.drain_seconds, "drain_seconds")
+            if message.HasField("drain_seconds")
+            else None
+        ),
     )
 
 
@@ -86,6 +93,7 @@ def registration_answer_to_proto(answer: RegistrationAnswer) -> pb.RegisterRespo
         fenced=answer.fenced,
         heartbeat_seconds=answer.heartbeat_seconds,
         takes_notes=answer.takes_notes,
+        paused_queues=answer.paused_queues,
     )
 
 
@@ -102,6 +110,7 @@ def registration_answer_from_proto(message: pb.RegisterResponse) -> Registration
         fenced=message.fenced,
         heartbeat_seconds=interval,
         takes_notes=message.takes_notes,
+        paused_queues=_names(message.paused_queues, "paused_queues"),
     )
 
 
@@ -116,6 +125,10 @@ def heartbeat_to_proto(heartbeat: Heartbeat) -> pb.HeartbeatRequest:
         load=load_to_proto(heartbeat.load),
         draining=heartbeat.draining,
         fenced_batch=heartbeat.fenced_batch,
+        paused=heartbeat.paused,
+        since_unix=heartbeat.since,
+        reason=sendable(heartbeat.reason[:MAX_REASON_CHARS]),
+        order_taken=heartbeat.order_taken,
     )
 
 
@@ -130,6 +143,10 @@ def heartbeat_from_proto(message: pb.HeartbeatRequest) -> Heartbeat:
         load=load_from_proto(message.load),
         draining=message.draining,
         fenced_batch=message.fenced_batch,
+        paused=message.paused,
+        since=amount(message.since_unix, "since_unix"),
+        reason=message.reason[:MAX_REASON_CHARS],
+        order_taken=short_text(message.order_taken, "order_taken", required=False),
     )
 
 
@@ -141,6 +158,8 @@ def heartbeat_answer_to_proto(answer: HeartbeatAnswer) -> pb.HeartbeatResponse:
         cancels=tokens_to_proto(answer.cancels),
         drain=answer.drain,
         fence_batch=answer.fence_batch,
+        order=_order_to_proto(answer.order),
+        paused_queues=answer.paused_queues,
     )
 
 
@@ -152,6 +171,8 @@ def heartbeat_answer_from_proto(message: pb.HeartbeatResponse) -> HeartbeatAnswe
         cancels=tokens_from_proto(message.cancels, "cancels"),
         drain=message.drain,
         fence_batch=message.fence_batch,
+        order=_order_from_proto(message),
+        paused_queues=_names(message.paused_queues, "paused_queues"),
     )
 
 
@@ -192,6 +213,36 @@ def _worker_to_proto(entry: FleetEntry) -> pb.Worker:
         version=entry.version,
         breaker=entry.breaker,
         labels=entry.labels,
+        since_unix=entry.since_unix or 0.0,
+        reason=sendable(entry.reason),
+    )
+
+
+def _order_to_proto(order: WorkerOrder | None) -> pb.Order | None:
+    if order is None:
+        return None
+    return pb.Order(
+        id=order.id,
+        kind=order.kind,
+        reason=sendable(order.reason[:MAX_REASON_CHARS]),
+        at_once=order.at_once,
+    )
+
+
+def _order_from_proto(message: pb.HeartbeatResponse) -> WorkerOrder | None:
+    """None also for one of a kind that a newer api may know."""
+    if not message.HasField("order"):
+        return None
+    order = message.order
+    try:
+        kind = OrderKind(order.kind)
+    except ValueError:
+        return None
+    return WorkerOrder(
+        id=short_text(order.id, "order.id"),
+        kind=kind,
+        reason=order.reason[:MAX_REASON_CHARS],
+        at_once=order.at_once,
     )
 
 

@@ -61,11 +61,17 @@ class Brokered:
     async def ready(self, queue: str, number: int) -> None:
         """Wait until so many messages are ready there."""
 
+        seen: list[object] = []
+
         async def holds() -> bool:
             facts = await self.line.depth(queue)
+            seen[:] = [facts]
             return facts is not None and facts.messages == number
 
-        await until(holds, f"{number} messages in {queue}", PATIENCE_SECONDS)
+        try:
+            await until(holds, f"{number} messages in {queue}", PATIENCE_SECONDS)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; there is {seen}") from error
 
     async def message(self, queue: str) -> Delivery:
         """Wait for a message there, and take it."""
@@ -147,7 +153,7 @@ def _side(
     side = BrokerSide(
         broker=line,
         names=names,
-        topology=topology_of(names, ["default"]),
+        topology=partial(topology_of, names),
         messages=codec,
         stamp_of=stamp_of,
         fault=queue.reason,

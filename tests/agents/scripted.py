@@ -182,9 +182,9 @@ class ScriptedWorker:
             await serve(
                 self._app,
                 listeners,
-                HttpLimits(),
+                HttpLimits,
                 stopping=trio.Event(),
-                drain_seconds=0,
+                drain_seconds=lambda: 0,
                 log=structlog.get_logger(),
                 task_status=task_status,
             )

@@ -57,7 +57,7 @@ class Findings:
         """See DispatchHooks."""
         self.poked += 1
 
-    def dispatched(self, jobs: int, seconds: float) -> None:
+    def dispatched(self, view: WorkerView, jobs: int, seconds: float) -> None:
         """See DispatchHooks."""
         self.answered += jobs
 

@@ -101,6 +101,7 @@ async def test_counts_are_those_of_the_whole_fleet(pair: Pair, clock: MockClock)
     assert one.state.tally.counts().waiting == two.state.tally.counts().waiting
 
 
+@pytest.mark.faults
 async def test_counts_converge_when_words_were_lost(pair: Pair) -> None:
     """The store heals what the bus has not told, and what a recount has counted twice.
 
@@ -249,7 +250,7 @@ def statuses(api: Api) -> dict[str, str]:
 async def test_two_that_share_a_backlog_seldom_want_the_same_job(
     pair: Pair, clock: MockClock
 ) -> None:
-    """Each job is given out once, and few in vain."""
+    """Each job is given out once, and only what one's share has more is wanted in vain."""
     ids = [(await pair.one.submit()).job.id for _ in range(200)]
     workers = [
         (api, await join(api, 4, name)) for api, name in ((pair.one, "w1"), (pair.two, "w2"))
@@ -264,7 +265,9 @@ async def test_two_that_share_a_backlog_seldom_want_the_same_job(
             await trio.sleep(0.01)
     await all_in(pair.one, ids, State.SUCCEEDED)
     assert set(given.values()) == {1}
-    assert conflicts(pair.one) + conflicts(pair.two) <= len(ids) // 10
+    shares = [sum(map(api.state.neighbours.mine, ids)) for api in (pair.one, pair.two)]
+    more = max(shares) - len(ids) // 2  # ids are drawn by chance
+    assert conflicts(pair.one) + conflicts(pair.two) <= 2 * (more + 4)  # 4: a worker's slots
 
 
 def conflicts(api: Api) -> float:

@@ -93,7 +93,7 @@ class Api:
     def start(self) -> None:
         """Let the agents run by themselves."""
         agents = self.agents
-        for agent in (agents.reaper, agents.feeder, agents.timer, agents.adopter):
+        for agent in (agents.reaper, agents.feeder, agents.timer, agents.adopter, agents.queues):
             self.nursery.start_soon(agent.run)
         if self.state.bus.shared:
             self.nursery.start_soon(self.agents.follow_others)
@@ -146,6 +146,7 @@ async def open_api(
         outbox=store.outbox,
         apis=store.apis,
         notes=store.notes,
+        queues=store.queues,
         queue=queue,
         ring=EventRing(config.events.ring, clock, config.events.max_streams),
         metrics=metrics,
@@ -157,11 +158,12 @@ async def open_api(
         parts = ApiParts(
             types=store.types,
             schedules=store.schedules,
+            points=store.points,
             installed=TYPES,
             open_control=_no_control,
             listeners=(),
             store_check=store.check,
-            commits=lambda: CommitStats(0, 0, 0.0),
+            commits=CommitStats,
             role="api",
             broker=broker,
         )

@@ -1,4 +1,4 @@
-"""The operator's orders in bulk, and who is told of them."""
+"""The operator's orders to one job, and who is told of them."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 
-from hermesd.api.operate import CHUNK, Aftermath, Operator, Selection
+from hermesd.api.operate import Aftermath, Operator
 from hermesd.core.errors import IllegalMove, NotFound
 from hermesd.core.events import EventKind
 from hermesd.core.job import Job
-from hermesd.core.records import JobFilter
 from hermesd.core.states import State
 
 
@@ -21,7 +20,6 @@ class Notes:
         self.cancelled: list[tuple[Job, Job]] = []
         self.requested: list[Job] = []
         self.queued: list[tuple[int, State, EventKind]] = []
-        self.purged: list[int] = []
 
     def aftermath(self) -> Aftermath:
         """Hooks that write it down."""
@@ -29,59 +27,13 @@ class Notes:
             cancelled=lambda before, now: self.cancelled.append((before, now)),
             cancel_requested=self.requested.append,
             queued=lambda jobs, source, kind: self.queued.append((len(jobs), source, kind)),
-            purged=self.purged.append,
+            purged=lambda _: pytest.fail("nothing is purged here"),
         )
 
 
 def operator(world: Any, notes: Notes) -> Operator:
     """An operator over the world's store."""
     return Operator(world.store.jobs, world.store.reader, world.services.ring, notes.aftermath())
-
-
-async def dead(world: Any, number: int) -> list[str]:
-    """So many failed jobs."""
-    answer = await world.client.post("/jobs/batch", json={"jobs": [{"type": "any"}] * number})
-    jobs = [job["id"] for job in answer.json()["jobs"]]
-    for job_id in jobs:
-        await world.fail(job_id)
-    return jobs
-
-
-async def test_more_than_a_chunk_is_requeued_in_chunks(world: Any) -> None:
-    """Every job gets its new run, and the feeder is told after each chunk."""
-    notes = Notes()
-    jobs = await dead(world, CHUNK + 7)
-    done = await operator(world, notes).requeue(Selection())
-    assert done == (CHUNK + 7, CHUNK + 7)
-    assert notes.queued == [
-        (CHUNK, State.FAILED, EventKind.REQUEUED),
-        (7, State.FAILED, EventKind.REQUEUED),
-    ]
-    assert {job.run for job in await world.store.reader.get_many(jobs)} == {2}
-
-
-async def test_a_dry_run_changes_nothing(world: Any) -> None:
-    """It counts only."""
-    notes = Notes()
-    await dead(world, 3)
-    acting = operator(world, notes)
-    assert await acting.requeue(Selection(), dry_run=True) == (3, 0)
-    assert await acting.purge(Selection(), dry_run=True) == (3, 0)
-    assert notes.queued == []
-    assert await world.store.reader.count(JobFilter(states=(State.FAILED,))) == 3
-
-
-async def test_a_selection_never_means_jobs_that_have_not_failed(world: Any) -> None:
-    """Waiting and succeeded jobs are out of reach, by id or by filter."""
-    notes = Notes()
-    waiting = (await world.submit())["id"]
-    acting = operator(world, notes)
-    for selection in (
-        Selection(ids=(waiting,)),
-        Selection(wanted=JobFilter(states=(State.QUEUED,))),
-    ):
-        assert await acting.purge(selection) == (0, 0)
-        assert await acting.requeue(selection) == (0, 0)
 
 
 async def test_whoever_holds_the_worker_is_told_of_a_cancel(world: Any) -> None:
@@ -101,7 +53,8 @@ async def test_whoever_holds_the_worker_is_told_of_a_cancel(world: Any) -> None:
 async def test_the_feeder_is_told_of_a_retry(world: Any) -> None:
     """With the state that the job comes from."""
     notes = Notes()
-    [job_id] = await dead(world, 1)
+    job_id = (await world.submit())["id"]
+    await world.fail(job_id)
     await operator(world, notes).retry(job_id)
     assert notes.queued == [(1, State.FAILED, EventKind.REQUEUED)]
 
@@ -119,11 +72,3 @@ async def test_orders_that_cannot_be_carried_out_raise(world: Any) -> None:
     await acting.cancel(job_id)
     with pytest.raises(IllegalMove):
         await acting.cancel(job_id)
-
-
-async def test_whoever_counts_jobs_is_told_of_a_purge(world: Any) -> None:
-    """The number of jobs that are gone is told after each chunk."""
-    notes = Notes()
-    await dead(world, 3)
-    assert await operator(world, notes).purge(Selection()) == (3, 3)
-    assert notes.purged == [3]

@@ -7,6 +7,12 @@ from typing import Any
 import pytest
 import trio
 
+from hermesd.core.job import ErrorInfo
+from hermesd.core.states import Move
+
+WHOLE = {"skipped": 0, "cursor": None}
+REQUEUED = {**WHOLE, "held_back": False}
+
 
 async def dead(world: Any, number: int, **members: Any) -> list[str]:
     """So many failed jobs, oldest first."""
@@ -48,6 +54,31 @@ async def test_the_listing_can_be_filtered(world: Any) -> None:
     assert (await world.client.get("/dlq?state=queued")).status_code == 422
 
 
+async def test_dead_letters_are_grouped_by_their_error(world: Any, autojump_clock: Any) -> None:
+    """What differs in numbers only is one group, and the group's words choose its jobs."""
+    for place, message in enumerate(("no room for 12 things", "no room for 7 things\nat all", "x")):
+        await trio.sleep(0.002)
+        job = await world.submit(labels={"n": str(place)})
+        running = await world.run(job["id"])
+        await world.end(running, Move.FAIL, error=ErrorInfo(kind="error", message=message))
+    listed = (await world.client.get("/dlq/groups")).json()
+    assert (listed["jobs"], listed["complete"], listed["more_groups"]) == (3, True, 0)
+    first, second = listed["groups"]
+    assert (first["error"], first["count"]) == ("no room for # things", 2)
+    assert first["oldest"] < first["newest"] < second["newest"]
+    assert (second["error"], second["newest_id"]) == ("x", job["id"])
+    narrow = (await world.client.get("/dlq/groups?limit=1&label=n=2")).json()
+    assert [group["error"] for group in narrow["groups"]] == ["x"]
+    assert (await world.client.get("/dlq/groups?limit=1")).json()["more_groups"] == 1
+    chosen = {name: first[name] for name in ("type", "error_kind", "error")}
+    page = (await world.client.get("/dlq", params=chosen)).json()
+    assert len(page["jobs"]) == 2
+    answer = await world.client.post("/dlq/requeue", json={"filter": chosen})
+    assert answer.json()["requeued"] == 2
+    left = (await world.client.get("/dlq/groups")).json()["groups"]
+    assert [group["error"] for group in left] == ["x"]
+
+
 async def test_jobs_are_requeued_by_id(world: Any) -> None:
     """Only failed ones among them are."""
     jobs = await dead(world, 2)
@@ -55,7 +86,8 @@ async def test_jobs_are_requeued_by_id(world: Any) -> None:
     answer = await world.client.post(
         "/dlq/requeue", json={"ids": [jobs[0], waiting, "nope", jobs[0]]}
     )
-    assert (answer.status_code, answer.json()) == (200, {"matched": 1, "requeued": 1})
+    assert answer.status_code == 200
+    assert answer.json() == {"matched": 1, "requeued": 1, **REQUEUED, "skipped": 2}
     assert [await state_of(world, job) for job in jobs] == ["queued", "failed"]
 
 
@@ -68,9 +100,9 @@ async def test_jobs_are_requeued_by_filter(world: Any) -> None:
         {"label": ["tenant:t1"], "type": "any", "queue": "default", "error_kind": "error"},
     ):
         answer = await world.client.post("/dlq/requeue", json={"filter": wanted, "dry_run": True})
-        assert answer.json() == {"matched": 1, "requeued": 0}
+        assert answer.json() == {"matched": 1, "requeued": 0, **REQUEUED}
     answer = await world.client.post("/dlq/requeue", json={"filter": {"label": "tenant:t1"}})
-    assert answer.json() == {"matched": 1, "requeued": 1}
+    assert answer.json() == {"matched": 1, "requeued": 1, **REQUEUED}
     assert (await state_of(world, mine), await state_of(world, other)) == ("queued", "failed")
     early = {"filter": {"before": "2000-01-01T00:00:00Z"}}
     assert (await world.client.post("/dlq/purge", json=early)).json()["matched"] == 0
@@ -80,9 +112,10 @@ async def test_all_jobs_are_purged(world: Any) -> None:
     """They are gone for good; a dry run only counts them."""
     jobs = await dead(world, 3)
     order = {"all": True, "dry_run": True}
-    assert (await world.client.post("/dlq/purge", json=order)).json() == {"matched": 3, "purged": 0}
+    answer = await world.client.post("/dlq/purge", json=order)
+    assert answer.json() == {"matched": 3, "purged": 0, **WHOLE}
     answer = await world.client.post("/dlq/purge", json={"all": True})
-    assert answer.json() == {"matched": 3, "purged": 3}
+    assert answer.json() == {"matched": 3, "purged": 3, **WHOLE}
     assert [await state_of(world, job) for job in jobs] == [None] * 3
 
 

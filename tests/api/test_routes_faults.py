@@ -29,7 +29,7 @@ class Failing:
     def __init__(self, error: Exception) -> None:
         self._error = error
 
-    async def submit(self, requests: Any, *, principal: str = "") -> Any:
+    async def submit(self, requests: Any, **about: Any) -> Any:
         """See TakesJobs."""
         raise self._error
 

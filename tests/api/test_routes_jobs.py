@@ -9,6 +9,7 @@ import httpx
 import pytest
 import trio
 
+from hermesd.core.job import ErrorInfo
 from hermesd.core.states import Move
 
 
@@ -84,9 +85,30 @@ async def test_the_listing_can_be_filtered(world: Any) -> None:
     assert await ids(world, "queue=nothing") == set()
 
 
+async def test_the_listing_can_be_filtered_by_how_it_ended(world: Any) -> None:
+    """By priority, by times of the end, by text, and by kind and group of the error."""
+    urgent = await world.submit(priority=10)
+    lost = await world.submit()
+    await world.fail(lost["id"], "crashed")
+    low, high = {lost["id"]}, {urgent["id"]}
+    assert await ids(world, "priority=10,7") == high
+    assert await ids(world, "priority=3&priority=0") == low
+    assert await ids(world, "finished_after=2000-01-01T00:00:00Z") == low
+    assert await ids(world, "finished_before=2000-01-01T00:00:00Z") == set()
+    assert await ids(world, "text=NO%20luck") == low
+    assert await ids(world, f"text={urgent['id'][4:].upper()}") == high
+    assert await ids(world, "text=message") == set()
+    assert await ids(world, "error_kind=crashed&error=no%20luck") == low
+    assert await ids(world, "error=luck") == set()
+    assert await ids(world, "label=a=b") == set()
+
+
 @pytest.mark.parametrize(
     ("query", "named"),
     [
+        ("priority=11", "priority"),
+        ("text=", "text"),
+        ("finished_after=now", "finished_after"),
         ("stat=queued", "state"),
         ("state=done", "scheduled"),
         ("limit=0", "limit"),
@@ -110,12 +132,49 @@ async def test_a_query_that_is_wrong_is_told_what_is_right(
     assert named in answer.json()["detail"]
 
 
+async def test_the_attempts_of_a_job_are_told(world: Any, autojump_clock: Any) -> None:
+    """Where and when each was, how it ended and why; the last one as it is now."""
+    job = await world.submit()
+    path = f"/jobs/{job['id']}/attempts"
+    assert (await world.client.get(path)).json() == {"attempts": []}
+    running = await world.run(job["id"])
+    [now] = (await world.client.get(path)).json()["attempts"]
+    assert (now["outcome"], now["worker_id"], now["rung"]) == ("running", "w1", "push")
+    assert (now["run"], now["attempt"], now["ended_at"]) == (1, 1, None)
+    await trio.sleep(2)
+    error = ErrorInfo(kind="error", message="no luck", traceback="Traceback ...")
+    again = world.services.clock.utc() + 60
+    await world.end(running, Move.RETRY, run_at=again, error=error)
+    await world.services.operator.retry(job["id"])
+    await world.end(await world.run(job["id"]), Move.SUCCEED, result=b"1")
+    first, second = (await world.client.get(path)).json()["attempts"]
+    assert (first["outcome"], first["started_at"]) == ("retry", now["started_at"])
+    assert first["error"]["traceback"] == "Traceback ..."
+    assert first["started_at"] < first["ended_at"]
+    assert (second["outcome"], second["attempt"], second["error"]) == ("succeeded", 2, None)
+    assert first["ended_at"] <= second["started_at"] <= second["ended_at"]
+
+
+async def test_an_attempt_that_was_cancelled_is_told_once(world: Any) -> None:
+    """And what was cancelled while it waited is none."""
+    waiting, job = await world.submit(), await world.submit()
+    for each in (waiting, job):
+        if each is job:
+            running = await world.run(job["id"])
+        await world.services.operator.cancel(each["id"])
+    await world.end(running, Move.CANCEL)
+    [only] = (await world.client.get(f"/jobs/{job['id']}/attempts")).json()["attempts"]
+    assert (only["outcome"], only["error"]) == ("cancelled", None)
+    assert (await world.client.get(f"/jobs/{waiting['id']}/attempts")).json()["attempts"] == []
+
+
 async def test_an_unknown_job_is_not_found(world: Any) -> None:
     """404 for every thing that can be asked of a job."""
     for method, path in (
         ("GET", "/jobs/nope"),
         ("GET", "/jobs/nope?wait=1"),
         ("GET", "/jobs/nope/events"),
+        ("GET", "/jobs/nope/attempts"),
         ("POST", "/jobs/nope/retry"),
         ("DELETE", "/jobs/nope"),
     ):

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from hermesd.config import Config
+from hermesd.config.sections import MetricsSection
 from hermesd.core.jobtype import JobType
 from hermesd.core.records import QueueStatus
 
@@ -62,6 +64,23 @@ async def test_stats_count_from_memory(world: Any) -> None:
     assert (told["since_start"]["submitted"], told["since_start"]["cancelled"]) == (3, 1)
     assert (told["rung"], told["api"]) == ("store", "api-1")
     assert told["uptime_seconds"] >= 0
+
+
+async def test_nothing_recent_has_no_percentiles(world: Any) -> None:
+    """A job that was only submitted is counted; nothing started, nothing ended."""
+    await world.submit()
+    recent = (await world.client.get("/stats")).json()["recent"]
+    assert recent["all"] == recent["types"]["any"]
+    assert (recent["all"]["submitted"], recent["all"]["started"]) == (1, 0)
+    assert (recent["all"]["wait"], recent["all"]["run"]) == (None, None)
+
+
+async def test_metrics_can_be_switched_off(opened: Any) -> None:
+    """404 that names the switch, as a worker does."""
+    config = Config(metrics=MetricsSection(enabled=False))
+    async with opened(config) as world:
+        answer = await world.client.get("/metrics")
+    assert (answer.status_code, "metrics.enabled" in answer.json()["detail"]) == (404, True)
 
 
 async def test_types_are_shown_with_their_schemas(world: Any) -> None:
@@ -206,9 +225,14 @@ async def test_the_document_describes_every_route(world: Any) -> None:
     assert set(document["paths"]) == {
         *("/", "/jobs", "/jobs/batch", "/jobs/{job_id}", "/jobs/{job_id}/events"),
         *("/jobs/{job_id}/logs", "/jobs/{job_id}/retry", "/workers", "/types", "/events"),
-        *("/events/stream", "/dlq"),
+        *("/events/stream", "/events/summary", "/stats/history", "/dlq"),
+        *("/workers/{worker_id}/pause", "/workers/{worker_id}/resume", "/workers/pause"),
+        *("/workers/{worker_id}/drain", "/workers/{worker_id}/forecast", "/workers/resume"),
+        *("/workers/drain", "/queues", "/queues/{name}"),
+        *("/queues/{name}/pause", "/queues/{name}/resume"),
         *("/schedules", "/schedules/{name}"),
         *("/schedules/{name}/pause", "/schedules/{name}/resume", "/schedules/{name}/trigger"),
+        *("/dlq/groups", "/jobs/retry", "/jobs/cancel", "/jobs/{job_id}/attempts"),
         *("/dlq/requeue", "/dlq/purge", "/health", "/ready", "/stats", "/metrics"),
         "/openapi.json",
     }

@@ -310,7 +310,7 @@ async def test_submits_and_refusals_are_counted(world: Any) -> None:
     text = (await world.client.get("/metrics")).text
     assert 'hermesd_submits_total{queue="default",result="queue",type="any"} 1.0' in text
     assert 'hermesd_submit_refusals_total{reason="unknown-type"} 1.0' in text
-    assert 'hermesd_jobs_waiting{priority="3",queue="default"} 1.0' in text
+    assert 'hermesd_jobs_waiting{priority="3",queue="default",rung="store"} 1.0' in text
 
 
 async def test_a_types_new_defaults_hold_from_the_next_submit_on(world: Any) -> None:

@@ -90,8 +90,11 @@ class Peer:
 class Running:
     """A server under test: its port, its log, and the events of its end."""
 
-    def __init__(self, port: int, client_context: ssl.SSLContext | None) -> None:
+    def __init__(
+        self, port: int, client_context: ssl.SSLContext | None, limits: HttpLimits
+    ) -> None:
         self.port = port
+        self.limits = limits
         self.stopping = trio.Event()
         self.stopped = trio.Event()
         self.log = structlog.testing.LogCapture()
@@ -149,7 +152,7 @@ def start(
         )
         plain: Any = listeners[0].transport_listener if tls else listeners[0]
         port = plain.socket.getsockname()[1]
-        running = Running(port, client_context if tls else None)
+        running = Running(port, client_context if tls else None, limits or HttpLimits())
         log = structlog.wrap_logger(None, processors=[running.log])
 
         async def run(task_status: trio.TaskStatus[None]) -> None:
@@ -157,9 +160,9 @@ def start(
                 await serve(
                     app,
                     listeners,
-                    limits or HttpLimits(),
+                    lambda: running.limits,
                     stopping=running.stopping,
-                    drain_seconds=drain_seconds,
+                    drain_seconds=lambda: drain_seconds,
                     log=log,
                     task_status=task_status,
                 )

@@ -37,12 +37,19 @@ class Gate:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"done"})
 
+    def close(self) -> None:
+        """Let answers wait again."""
+        self.entered, self.opened = trio.Event(), trio.Event()
+
 
 async def test_a_request_under_way_is_finished(start: Start) -> None:
     """Draining closes idle connections and the door at once, and the busy one after its answer."""
     gate = Gate()
     server = await start(gate)
     busy, idle = await server.dial(), await server.dial()
+    gate.opened.set()
+    assert (await idle.ask(GET)).status == 200
+    gate.close()
     await busy.send(GET)
     await gate.entered.wait()
     server.stopping.set()
@@ -84,6 +91,8 @@ async def test_a_request_that_crosses_the_end_of_its_connection_is_served() -> N
         with channel.scope:
             await channel.next_request()
 
+    os.write(there.fileno(), GET)
+    assert await channel.next_request() is not None
     async with trio.open_nursery() as nursery:
         nursery.start_soon(serve_idle)
         await trio.testing.wait_all_tasks_blocked()
@@ -115,12 +124,32 @@ async def test_the_drain_has_an_end(start: Start) -> None:
 
 async def test_an_idle_server_drains_at_once(start: Start) -> None:
     """Nothing under way: nothing is waited for."""
-    server = await start(Gate(), drain_seconds=3600.0)
+    gate = Gate()
+    gate.opened.set()
+    server = await start(gate, drain_seconds=3600.0)
     peer = await server.dial()
+    assert (await peer.ask(GET)).status == 200
     await trio.testing.wait_all_tasks_blocked()
     server.stopping.set()
     await server.ended()
     assert await peer.rest() == b""
+
+
+@pytest.mark.parametrize("tls", [False, True])
+async def test_a_connection_made_just_before_the_end_is_served(start: Start, tls: bool) -> None:
+    """Its first request may be on its way still; one that sends none is not waited for long."""
+    gate = Gate()
+    gate.opened.set()
+    server = await start(gate, tls=tls, drain_seconds=3600.0)
+    late, silent = await server.dial(), await server.dial()
+    await trio.testing.wait_all_tasks_blocked()
+    server.stopping.set()
+    await trio.testing.wait_all_tasks_blocked()
+    assert (await late.ask(GET)).headers["connection"] == "close"
+    await server.ended()
+    assert await late.rest() == b""
+    if not tls:
+        assert await silent.rest() == b""
 
 
 @pytest.mark.parametrize("tls", [False, True])

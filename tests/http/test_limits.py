@@ -267,3 +267,65 @@ async def test_a_receive_given_up_leaves_no_deadline_behind(start: Start) -> Non
 
     peer = await (await start(app, HttpLimits(body_seconds=0.1))).dial()
     assert (await peer.ask(POST)).body == b"ok"
+
+
+async def test_changed_limits_hold_for_new_connections(start: Start) -> None:
+    """Those that are open keep theirs; a head that was known is looked at again."""
+    server = await start(read_all)
+    head = b"GET /" + b"x" * 500 + b" HTTP/1.1\r\nHost: a\r\n"
+    known = head + b"X-Long: " + b"y" * 500 + b"\r\n\r\n"
+    old = await server.dial()
+    for _ in range(3):
+        assert (await old.ask(known)).status == 200
+    for limits, status in (
+        (HttpLimits(max_target_bytes=100), 414),
+        (HttpLimits(max_header_bytes=100), 431),
+        (HttpLimits(max_headers=1), 431),
+        (HttpLimits(), 200),
+    ):
+        server.limits = limits
+        assert (await (await server.dial()).ask(known)).status == status
+        assert (await old.ask(known)).status == 200
+    server.limits = HttpLimits(max_body_bytes=3, max_pipelined=2)
+    body = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n12345"
+    assert (await (await server.dial()).ask(body)).status == 413
+    assert (await old.ask(body)).status == 200
+    peer = await server.dial()
+    await peer.send(GET * 5)
+    answers = (await peer.rest()).count(b"HTTP/1.1 200")
+    assert answers < 5
+    server.limits = HttpLimits(max_connections=1)
+    assert (await (await server.dial()).reply()).status == 503
+    server.limits = HttpLimits()
+    assert (await (await server.dial()).ask(GET)).status == 200
+
+
+async def test_changed_times_hold_for_new_connections(start: Start) -> None:
+    """For headers, bodies and slow readers; for idling also on connections of before."""
+
+    async def big(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"x" * 50_000_000})
+
+    server = await start(read_all)
+    old = await server.dial()
+    assert (await old.ask(GET)).status == 200
+    server.limits = HttpLimits(header_seconds=0.1)
+    peer = await server.dial()
+    assert (await peer.ask(GET[:20])).status == 408
+    server.limits = HttpLimits(body_seconds=0.1)
+    peer = await server.dial()
+    assert (await peer.ask(POST)).status == 408
+    server.limits = HttpLimits(idle_seconds=0.1)
+    peer = await server.dial()
+    assert (await peer.ask(GET)).status == 200
+    assert await peer.rest() == b""
+    assert (await old.ask(GET)).status == 200
+    assert await old.rest() == b""
+    slow = await start(big)
+    slow.limits = HttpLimits(write_seconds=0.1)
+    peer = await slow.dial()
+    await peer.send(GET)
+    assert await peer.until(b"\r\n\r\n")
+    assert len(await peer.rest()) < 50_000_000

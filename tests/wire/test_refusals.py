@@ -176,6 +176,12 @@ def test_claims_of_no_token_of_too_many_and_of_a_bad_one(tokens, field):
     assert caught.value.extra["field"] == field
 
 
+def test_queues_of_claims_are_as_many_as_tokens():
+    """Else nobody knows which belongs to which."""
+    with pytest.raises(InvalidValue, match="queues must be as many as tokens"):
+        claims.claims_from_proto(claim(tokens=[TOKEN, TOKEN], queues=["a"]))
+
+
 def test_as_many_claims_as_are_allowed():
     """Two hundred."""
     assert len(claims.claims_from_proto(claim(tokens=[TOKEN] * 200))) == 200

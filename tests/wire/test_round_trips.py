@@ -23,9 +23,11 @@ from hermesd.core.fleet import (
 from hermesd.core.job import ErrorInfo, Kind, Token
 from hermesd.core.jobtype import JobType, TypeDefaults
 from hermesd.core.notes import LEVELS, JobNotes, LogLine, NoteBatch, Progress
+from hermesd.core.orders import OrderKind, WorkerOrder
 from hermesd.core.outcome import Outcome, OutcomeKind
 from hermesd.core.records import Claim, ClaimAnswer, ClaimVerdict, Report, ReportAnswer, Verdict
 from hermesd.wire import claims, fleet, notes, outcomes
+from hermesd.wire.gen.hermes.v1 import control_pb2 as pb
 
 ids = st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=1, max_size=40).filter(
     str.isprintable
@@ -88,6 +90,7 @@ registrations = st.builds(
     held=held,
     labels=st.dictionaries(ids, ids, max_size=3),
     pulls=st.none() | st.booleans(),
+    drain_seconds=st.none() | amounts,
 )
 heartbeats = st.builds(
     Heartbeat,
@@ -99,6 +102,14 @@ heartbeats = st.builds(
     load=loads,
     draining=st.booleans(),
     fenced_batch=numbers,
+    paused=st.booleans(),
+    since=amounts,
+    reason=texts,
+    order_taken=st.just("") | ids,
+)
+queues = st.lists(ids, max_size=3).map(tuple)
+orders = st.none() | st.builds(
+    WorkerOrder, id=ids, kind=st.sampled_from(OrderKind), reason=texts, at_once=st.booleans()
 )
 reported = st.builds(
     Outcome,
@@ -161,8 +172,8 @@ def test_a_registration(value):
     assert fleet.registration_from_proto(message) == value
 
 
-@given(ids, ids, ids, held, st.booleans(), st.floats(0.001, 3600), st.booleans())
-def test_a_registration_answer(name, boot, store, invalid, fenced, interval, takes_notes):
+@given(ids, ids, ids, held, st.booleans(), st.floats(0.001, 3600), st.booleans(), queues)
+def test_a_registration_answer(name, boot, store, invalid, fenced, interval, takes_notes, paused):
     """Whole."""
     value = RegistrationAnswer(
         api_name=name,
@@ -172,6 +183,7 @@ def test_a_registration_answer(name, boot, store, invalid, fenced, interval, tak
         fenced=fenced,
         heartbeat_seconds=interval,
         takes_notes=takes_notes,
+        paused_queues=paused,
     )
     message = resent(fleet.registration_answer_to_proto(value))
     assert fleet.registration_answer_from_proto(message) == value
@@ -183,14 +195,27 @@ def test_a_heartbeat(value):
     assert fleet.heartbeat_from_proto(resent(fleet.heartbeat_to_proto(value))) == value
 
 
-@given(st.booleans(), st.booleans(), held, st.booleans(), numbers)
-def test_a_heartbeat_answer(again, fenced, cancels, drain, fence):
+@given(st.booleans(), st.booleans(), held, st.booleans(), numbers, orders, queues)
+def test_a_heartbeat_answer(again, fenced, cancels, drain, fence, order, paused):
     """All orders."""
     value = HeartbeatAnswer(
-        register_again=again, fenced=fenced, cancels=cancels, drain=drain, fence_batch=fence
+        register_again=again,
+        fenced=fenced,
+        cancels=cancels,
+        drain=drain,
+        fence_batch=fence,
+        order=order,
+        paused_queues=paused,
     )
     message = resent(fleet.heartbeat_answer_to_proto(value))
     assert fleet.heartbeat_answer_from_proto(message) == value
+
+
+def test_an_order_of_a_newer_api_is_left_alone():
+    """All else of its answer is read."""
+    message = pb.HeartbeatResponse(order=pb.Order(id="o1", kind="dance"), paused_queues=["a"])
+    answer = fleet.heartbeat_answer_from_proto(resent(message))
+    assert (answer.order, answer.paused_queues) == (None, ("a",))
 
 
 @given(ids, texts)
@@ -215,12 +240,23 @@ def test_a_report_answer(verdicts, again):
     assert outcomes.report_answer_from_proto(message) == value
 
 
-@given(ids, st.lists(tokens, min_size=1, max_size=9), ids, ids, numbers)
-def test_claims(store, claimed, worker, incarnation, heartbeat):
-    """Any number, in order; what the api fills in stays at its default."""
+@given(
+    ids, st.lists(st.tuples(tokens, ids), min_size=1, max_size=9), ids, ids, numbers, st.booleans()
+)
+def test_claims(store, claimed, worker, incarnation, heartbeat, says):
+    """Any number, in order; what the api fills in stays at its default.
+
+    A worker of before does not say the queues.
+    """
     common = {"store_id": store, "worker_id": worker, "incarnation": incarnation}
-    values = tuple(Claim(token=token, heartbeat=heartbeat, **common) for token in claimed)
-    assert claims.claims_from_proto(resent(claims.claims_to_proto(values))) == values
+    values = tuple(
+        Claim(token=token, heartbeat=heartbeat, queue=queue if says else "", **common)
+        for token, queue in claimed
+    )
+    message = resent(claims.claims_to_proto(values))
+    if not says:
+        del message.queues[:]
+    assert claims.claims_from_proto(message) == values
 
 
 @given(items)
@@ -258,11 +294,14 @@ def test_a_worker_of_the_fleet_as_a_client_sees_it(worker_id, seen, load, total,
         version="1",
         breaker="half-open",
         labels={"zone": "a"},
+        since_unix=seen,
+        reason="why",
     )
     [worker] = resent(fleet.workers_to_proto([entry])).workers
     names = ("worker_id", "incarnation", "address", "machine", "version", "breaker", "status")
     assert [getattr(worker, name) for name in names] == [getattr(entry, name) for name in names]
     assert (worker.last_seen_unix, worker.load.cpu) == (seen, load.cpu)
+    assert (worker.since_unix, worker.reason) == (seen, "why")
     assert {kind: getattr(worker.free, kind) for kind in free} == free
     assert {kind: getattr(worker.slots, kind) for kind in total} == total
     assert (list(worker.types), list(worker.queues)) == (["a.b"], ["default"])

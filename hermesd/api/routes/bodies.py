@@ -48,6 +48,12 @@ async def read_body(receive: Receive) -> bytes:
     raise Rejected("the client left before its body was complete")
 
 
+async def read_optional(receive: Receive, shape: type[T]) -> T:
+    """The body as a `shape`, whose members all have defaults; without a body those count."""
+    body = await read_body(receive)
+    return decode_body(msgspec.json.Decoder(shape), body or b"{}")
+
+
 def decode_body(decoder: Decoder[T], body: bytes) -> T:
     """`body` as the decoder's type.
 

@@ -4,58 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
-import msgspec
 from litestar import Response, get, post
 
 from hermesd.api.openapi import DOC, Doc
-from hermesd.api.operate import Selection
-from hermesd.api.present import job_view
+from hermesd.api.present import groups_view, job_view, page_view
 from hermesd.api.routes.access import HttpRequest, answer, services_of
-from hermesd.api.routes.bodies import decode_body, read_body
-from hermesd.api.routes.query import DlqQuery, Moment, Query, label_pair, read_query
-from hermesd.api.views import JobPageView, PurgeView, RequeueView
+from hermesd.api.routes.query import DlqQuery, GroupQuery, Query, read_query
+from hermesd.api.routes.selection import DlqOrder, read_order, told
+from hermesd.api.views import ErrorGroupList, JobPageView, PurgeView, RequeueView
 from hermesd.core.errors import InvalidValue, MalformedJson, StoreUnavailable
-from hermesd.core.records import JobFilter
-
-
-class DlqFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which failed jobs; `label` is name:value or several, `before` on the time of creation."""
-
-    type: str | None = None
-    queue: str | None = None
-    error_kind: str | None = None
-    label: str | list[str] | None = None
-    before: Moment | None = None
-
-    def wanted(self) -> JobFilter:
-        """What the store is asked for; raises InvalidValue for a filter that asks for nothing."""
-        if self == DlqFilter():
-            raise InvalidValue('the filter is empty; say {"all": true} to mean every failed job')
-        labels = [self.label] if isinstance(self.label, str) else self.label or []
-        return JobFilter(
-            types=(self.type,) if self.type is not None else (),
-            queues=(self.queue,) if self.queue is not None else (),
-            error_kind=self.error_kind,
-            labels=tuple(label_pair(text) for text in labels),
-            created_before=self.before.timestamp() if self.before else None,
-        )
-
-
-class DlqOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Exactly one of `ids`, `filter` and `all`; `dry_run` only counts."""
-
-    ids: list[str] | None = None
-    filter: DlqFilter | None = None
-    all: bool = False
-    dry_run: bool = False
-
-    def selection(self) -> Selection:
-        """The jobs that are meant; raises InvalidValue where that is not clear."""
-        if (self.ids is not None) + (self.filter is not None) + self.all != 1:
-            raise InvalidValue('say which jobs by exactly one of "ids", "filter" and "all": true')
-        if self.ids is not None:
-            return Selection(ids=tuple(self.ids))
-        return Selection(wanted=self.filter.wanted() if self.filter else JobFilter())
 
 
 @get(
@@ -73,8 +30,25 @@ async def list_dead(request: HttpRequest) -> Response[JobPageView]:
     """One page of failed jobs."""
     query = read_query(request.scope["query_string"], DlqQuery)
     page = await services_of(request).reader.page(query.wanted(), query.cursor, query.limit)
-    jobs = [job_view(job) for job in page.jobs]
-    return answer(JobPageView(jobs=jobs, next_cursor=page.next_cursor))
+    return answer(page_view(page, [job_view(job) for job in page.jobs]))
+
+
+@get(
+    "/dlq/groups",
+    opt={
+        DOC: Doc(
+            summary="The failed jobs by type and error, most jobs first",
+            query=GroupQuery,
+            answers={200: ErrorGroupList},
+            errors=(InvalidValue, StoreUnavailable),
+        )
+    },
+)
+async def list_groups(request: HttpRequest) -> Response[ErrorGroupList]:
+    """What the dead letters have in common."""
+    query = read_query(request.scope["query_string"], GroupQuery)
+    found = await services_of(request).reader.error_groups(query.wanted())
+    return answer(groups_view(found, query.limit))
 
 
 @post(
@@ -91,9 +65,18 @@ async def list_dead(request: HttpRequest) -> Response[JobPageView]:
 )
 async def requeue_dead(request: HttpRequest) -> Response[RequeueView]:
     """Run failed jobs again."""
-    order = await _order(request)
-    done = await services_of(request).operator.requeue(order.selection(), dry_run=order.dry_run)
-    return answer(RequeueView(matched=done.matched, requeued=done.changed))
+    services = services_of(request)
+    done = told(
+        services, "requeue", await services.bulk.requeue(await read_order(request, DlqOrder))
+    )
+    view = RequeueView(
+        matched=done.matched,
+        requeued=done.changed,
+        skipped=done.skipped,
+        cursor=done.cursor,
+        held_back=done.held_back,
+    )
+    return answer(view)
 
 
 @post(
@@ -110,15 +93,12 @@ async def requeue_dead(request: HttpRequest) -> Response[RequeueView]:
 )
 async def purge_dead(request: HttpRequest) -> Response[PurgeView]:
     """Delete failed jobs for good."""
-    order = await _order(request)
-    done = await services_of(request).operator.purge(order.selection(), dry_run=order.dry_run)
-    return answer(PurgeView(matched=done.matched, purged=done.changed))
+    services = services_of(request)
+    done = told(services, "purge", await services.bulk.purge(await read_order(request, DlqOrder)))
+    view = PurgeView(
+        matched=done.matched, purged=done.changed, skipped=done.skipped, cursor=done.cursor
+    )
+    return answer(view)
 
 
-async def _order(request: HttpRequest) -> DlqOrder:
-    read_query(request.scope["query_string"], Query)
-    body = await read_body(request.receive)  # type: ignore[arg-type]  # Litestar's own TypedDicts
-    return decode_body(msgspec.json.Decoder(DlqOrder), body)
-
-
-DLQ_HANDLERS: Final = (list_dead, requeue_dead, purge_dead)
+DLQ_HANDLERS: Final = (list_dead, list_groups, requeue_dead, purge_dead)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import suppress
-from typing import Final
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from typing import Final, Protocol
 
 import msgspec
 import trio
@@ -15,9 +15,10 @@ from hermesd.api.events import EventRing, Lagged, Numbered, RingClosed, Subscrip
 from hermesd.api.openapi import DOC, Doc
 from hermesd.api.present import event_view
 from hermesd.api.routes.access import HttpRequest, answer, services_of
-from hermesd.api.routes.query import EventQuery, Query, read_query
+from hermesd.api.routes.query import EventQuery, Query, StreamQuery, read_query
 from hermesd.api.views import EventList
 from hermesd.core.errors import InvalidValue, Unavailable
+from hermesd.core.words import Event
 from hermesd.http.asgi import Receive, Scope, Send
 
 HEARTBEAT_SECONDS: Final = 15.0
@@ -53,7 +54,7 @@ async def list_events(request: HttpRequest) -> Response[EventList]:
     opt={
         DOC: Doc(
             summary="Follow the events; a reader too slow gets a last event `lagged`",
-            query=Query,
+            query=StreamQuery,
             answers={200: "text/event-stream"},
             headers={"Last-Event-ID": "go on after this event, as far as it is still kept"},
             errors=(InvalidValue, Unavailable),
@@ -62,44 +63,94 @@ async def list_events(request: HttpRequest) -> Response[EventList]:
 )
 async def stream_events(request: HttpRequest) -> ASGIApp:
     """A stream of events."""
-    read_query(request.scope["query_string"], Query)
+    query = read_query(request.scope["query_string"], StreamQuery)
     last_id = request.headers.get("last-event-id", "")
     last_seq = int(last_id) if last_id.isascii() and last_id.isdigit() else None
+    fits = None if query == StreamQuery() else query.fits
     ring = services_of(request).ring
-    return EventStream(ring, last_seq)  # type: ignore[return-value]  # Litestar's own TypedDicts
+    return Stream(_events(ring, last_seq, fits))  # type: ignore[return-value]  # Litestar's own TypedDicts
 
 
-class EventStream:
-    """The response that follows the ring until the client leaves, lags, or the ring closes."""
+@get(
+    "/events/summary",
+    opt={
+        DOC: Doc(
+            summary="Follow what goes on in summaries, one every half second to two seconds",
+            query=Query,
+            answers={200: "text/event-stream"},
+            headers={"Last-Event-ID": "go on after this summary, as far as it is still kept"},
+            errors=(InvalidValue, Unavailable),
+        )
+    },
+)
+async def stream_summaries(request: HttpRequest) -> ASGIApp:
+    """A stream of `summary` events, whose data is a SummaryView."""
+    read_query(request.scope["query_string"], Query)
+    last_id = request.headers.get("last-event-id", "")
+    summaries = services_of(request).summaries
+    return Stream(summaries.watch(last_id))  # type: ignore[return-value]  # as above
 
-    def __init__(self, ring: EventRing, last_seq: int | None) -> None:
-        self._ring = ring
-        self._last_seq = last_seq
-        self._encode = msgspec.json.Encoder().encode
+
+class Followed(Protocol):
+    """What a stream shows."""
+
+    async def text(self) -> bytes:
+        """What is new, as whole messages, when there is any; raises Lagged, RingClosed."""
+
+
+class Stream:
+    """The response that shows what is new until the client leaves or lags, or the api stops.
+
+    Raises Unavailable, as opening what is followed does, before anything is sent.
+    """
+
+    def __init__(self, opening: AbstractAsyncContextManager[Followed]) -> None:
+        self._opening = opening
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI; raises Unavailable before anything is sent where too many streams are open."""
-        async with self._ring.subscribe(self._last_seq) as events, trio.open_nursery() as nursery:
+        """ASGI."""
+        async with self._opening as followed, trio.open_nursery() as nursery:
             nursery.start_soon(_cancel_when_left, receive, nursery.cancel_scope)
             with suppress(OSError):  # ASGI's way to say that the client left: nobody is to be told
-                await self._feed(events, send)
+                await _feed(followed, send)
             nursery.cancel_scope.cancel()
 
-    async def _feed(self, events: Subscription, send: Send) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
-        await _write(send, b"retry: 2000\n\n")
-        while True:
-            batch: Sequence[Numbered] = ()
-            try:
-                with trio.move_on_after(HEARTBEAT_SECONDS):
-                    batch = await events.batch()
-            except Lagged:
-                return await _write(send, b"event: lagged\ndata: {}\n\n", more=False)
-            except RingClosed:
-                return await _write(send, b"", more=False)
-            await _write(send, b"".join(map(self._message, batch)) or b": still here\n\n")
-            if batch:
-                await trio.sleep(PACE_SECONDS)
+
+async def _feed(followed: Followed, send: Send) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+    await _write(send, b"retry: 2000\n\n")
+    while True:
+        text = b""
+        try:
+            with trio.move_on_after(HEARTBEAT_SECONDS):
+                text = await followed.text()
+        except Lagged:
+            return await _write(send, b"event: lagged\ndata: {}\n\n", more=False)
+        except RingClosed:
+            return await _write(send, b"", more=False)
+        await _write(send, text or b": still here\n\n")
+        if text:
+            await trio.sleep(PACE_SECONDS)
+
+
+@asynccontextmanager
+async def _events(
+    ring: EventRing, last_seq: int | None, fits: Callable[[Event], bool] | None
+) -> AsyncIterator[Followed]:
+    async with ring.subscribe(last_seq, fits) as events:
+        yield _Messages(events)
+
+
+class _Messages:
+    """Events as messages with their numbers."""
+
+    def __init__(self, events: Subscription) -> None:
+        self._events = events
+        self._encode = msgspec.json.Encoder().encode
+
+    async def text(self) -> bytes:
+        """See Followed."""
+        return b"".join(map(self._message, await self._events.batch()))
 
     def _message(self, numbered: Numbered) -> bytes:
         return b"id: %d\ndata: %b\n\n" % (numbered.seq, self._encode(event_view(numbered.event)))
@@ -115,4 +166,4 @@ async def _cancel_when_left(receive: Receive, scope: trio.CancelScope) -> None:
     scope.cancel()
 
 
-EVENT_HANDLERS: Final = (list_events, stream_events)
+EVENT_HANDLERS: Final = (list_events, stream_events, stream_summaries)

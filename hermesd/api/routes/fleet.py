@@ -7,10 +7,11 @@ from typing import Final
 from litestar import Response, get
 
 from hermesd.api.openapi import DOC, Doc
-from hermesd.api.present import fleet_view, type_view
+from hermesd.api.present import fleet_view
 from hermesd.api.routes.access import HttpRequest, answer, services_of
 from hermesd.api.routes.query import Query, read_query
-from hermesd.api.views import TypeList, WorkerList
+from hermesd.api.type_views import TypeList, type_list
+from hermesd.api.views import WorkerList
 from hermesd.core.errors import InvalidValue
 
 
@@ -35,7 +36,7 @@ async def list_workers(request: HttpRequest) -> Response[WorkerList]:
     "/types",
     opt={
         DOC: Doc(
-            summary="The known job types with the schemas of their payloads",
+            summary="The known job types: payload schemas, defaults, and how their jobs fare",
             query=Query,
             answers={200: TypeList},
             errors=(InvalidValue,),
@@ -46,9 +47,8 @@ async def list_types(request: HttpRequest) -> Response[TypeList]:
     """The catalogue."""
     read_query(request.scope["query_string"], Query)
     services = services_of(request)
-    entries = services.fleet.entries()
-    types = [type_view(known, entries) for known in services.catalogue.known()]
-    return answer(TypeList(count=len(types), types=types))
+    known, entries = services.catalogue.known(), services.fleet.entries()
+    return answer(type_list(known, entries, services.counts(), services.history.recent()))
 
 
 FLEET_HANDLERS: Final = (list_workers, list_types)

@@ -7,18 +7,20 @@ from typing import Final
 
 from litestar import Response, delete, get, post
 
+from hermesd.api.attempts import attempts_of
 from hermesd.api.openapi import DOC, Doc
 from hermesd.api.present import (
     NOTHING_TOLD,
     event_view,
     job_view,
     log_line_view,
+    page_view,
     told_view,
 )
 from hermesd.api.routes.access import HttpRequest, answer, services_of
 from hermesd.api.routes.query import JobQuery, LogQuery, Query, WaitQuery, read_query
 from hermesd.api.services import ApiServices
-from hermesd.api.views import EventList, JobAnswer, JobPageView, JobView, LogView
+from hermesd.api.views import AttemptList, EventList, JobAnswer, JobPageView, JobView, LogView
 from hermesd.core.errors import IllegalMove, InvalidValue, NotFound, StoreUnavailable
 from hermesd.core.events import EventKind
 from hermesd.core.job import Job
@@ -50,7 +52,7 @@ async def list_jobs(request: HttpRequest) -> Response[JobPageView]:
     query = read_query(request.scope["query_string"], JobQuery)
     page = await services_of(request).reader.page(query.wanted(), query.cursor, query.limit)
     jobs = await _told_views(services_of(request), page.jobs)
-    return answer(JobPageView(jobs=jobs, next_cursor=page.next_cursor))
+    return answer(page_view(page, jobs))
 
 
 @get(
@@ -91,6 +93,25 @@ async def show_history(request: HttpRequest) -> Response[EventList]:
     job = await _get(services, request.path_params["job_id"])
     events = history(job, await services.reader.events(job.id))
     return answer(EventList(count=len(events), events=[event_view(event) for event in events]))
+
+
+@get(
+    "/jobs/{job_id:str}/attempts",
+    opt={
+        DOC: Doc(
+            summary="The attempts of a job, oldest first: where, when and how each ended",
+            query=Query,
+            answers={200: AttemptList},
+            errors=(NotFound, InvalidValue, StoreUnavailable),
+        )
+    },
+)
+async def show_attempts(request: HttpRequest) -> Response[AttemptList]:
+    """What became of each attempt."""
+    read_query(request.scope["query_string"], Query)
+    services = services_of(request)
+    job = await _get(services, request.path_params["job_id"])
+    return answer(AttemptList(attempts=attempts_of(job, await services.reader.events(job.id))))
 
 
 @get(
@@ -207,4 +228,12 @@ async def _get(services: ApiServices, job_id: str) -> Job:
     return job
 
 
-JOB_HANDLERS: Final = (list_jobs, show_job, show_history, show_logs, retry_job, cancel_job)
+JOB_HANDLERS: Final = (
+    list_jobs,
+    show_job,
+    show_history,
+    show_attempts,
+    show_logs,
+    retry_job,
+    cancel_job,
+)

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Any, Final
 
 import trio
 from litestar import Response, get
 
 import hermesd
 from hermesd.api.openapi import DOC, Doc, build_document
+from hermesd.api.recent_views import recent_view
 from hermesd.api.routes.access import HttpRequest, answer, services_of
+from hermesd.api.routes.pages import index_for
 from hermesd.api.routes.query import Query, read_query
 from hermesd.api.services import ApiServices
+from hermesd.api.stats_views import StatsView, WaitingView
 from hermesd.api.submit import JobRequest
 from hermesd.api.views import (
     CheckView,
     HealthView,
     ReadyView,
     ServiceView,
-    StatsView,
-    WaitingView,
 )
-from hermesd.core.errors import HermesError, InvalidValue
-from hermesd.core.events import EventKind
+from hermesd.core.errors import HermesError, InvalidValue, NotFound
+from hermesd.core.events import sums_of
 from hermesd.core.records import Counts, QueueStatus
 from hermesd.observe.instruments import render
 
@@ -32,30 +33,22 @@ CHECK_SECONDS: Final = 2.0
 _LINKS: Final = {
     name: f"/{name}"
     for name in (
-        *("jobs", "dlq", "schedules", "workers", "types", "events"),
+        *("jobs", "dlq", "schedules", "workers", "queues", "types", "events"),
         *("stats", "health", "ready", "metrics"),
     )
-}
-_SINCE_START: Final = {
-    "succeeded": (EventKind.SUCCEEDED,),
-    "failed": (EventKind.FAILED, EventKind.QUARANTINED),
-    "cancelled": (EventKind.CANCELLED,),
-    "retried": (EventKind.RETRY,),
-    "snoozed": (EventKind.SNOOZED,),
-    "released": (EventKind.RELEASED,),
-    "requeued": (EventKind.REQUEUED,),
 }
 
 
 @get("/", opt={DOC: Doc(summary="What answers here", query=Query, answers={200: ServiceView})})
-async def show_service(request: HttpRequest) -> Response[ServiceView]:
-    """Where to go on from here."""
+async def show_service(request: HttpRequest) -> Response[Any]:
+    """Where to go on from here; people are shown the dashboard."""
+    if (index := index_for(request)) is not None:
+        return index
     read_query(request.scope["query_string"], Query)
     services = services_of(request)
     links = _LINKS | {"openapi": "/openapi.json"}
-    return answer(
-        ServiceView(name=NAME, version=hermesd.__version__, role=services.role, links=links)
-    )
+    view = ServiceView(name=NAME, version=hermesd.__version__, role=services.role, links=links)
+    return answer(view, headers={"vary": "accept"})
 
 
 @get("/health", opt={DOC: Doc(summary="The process lives", answers={200: HealthView})})
@@ -92,7 +85,7 @@ async def show_ready(request: HttpRequest) -> Response[ReadyView]:
     "/stats",
     opt={
         DOC: Doc(
-            summary="Counts, from memory",
+            summary="Counts and percentiles, from memory",
             query=Query,
             answers={200: StatsView},
             errors=(InvalidValue,),
@@ -117,14 +110,21 @@ async def show_stats(request: HttpRequest) -> Response[StatsView]:
             rung=services.queue.rung,
             rung_reason=services.broker.broker_fault() if services.broker is not None else "",
             since_start=_since_start(services),
+            recent=recent_view(services.history.recent()),
         )
     )
 
 
-@get("/metrics", opt={DOC: Doc(summary="Prometheus metrics", answers={200: "text/plain"})})
+@get(
+    "/metrics",
+    opt={DOC: Doc(summary="Prometheus metrics", answers={200: "text/plain"}, errors=(NotFound,))},
+)
 async def show_metrics(request: HttpRequest) -> Response[bytes]:
     """The metrics of this process."""
-    text, content_type = render(services_of(request).metrics.registry)
+    services = services_of(request)
+    if not services.config.metrics.enabled:
+        raise NotFound("metrics are switched off (metrics.enabled)")
+    text, content_type = await render(services.metrics.registry)
     # Litestar adds the charset to every text type by itself.
     return Response(text, media_type=content_type.removesuffix("; charset=utf-8"))
 
@@ -177,12 +177,8 @@ def _waiting(counts: Counts) -> WaitingView:
 
 
 def _since_start(services: ApiServices) -> dict[str, int]:
-    totals = services.ring.totals()
-    sums = {
-        name: sum(totals.get(kind, 0) for kind in kinds) for name, kinds in _SINCE_START.items()
-    }
     submitted = services.metrics.accepted + services.metrics.accepted_elsewhere
-    return {"submitted": submitted} | sums
+    return {"submitted": submitted} | sums_of(services.ring.totals())
 
 
 SERVICE_HANDLERS: Final = (

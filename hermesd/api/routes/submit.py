@@ -38,14 +38,17 @@ from hermesd.core.errors import (
     UnknownQueue,
     UnknownType,
 )
+from hermesd.core.trace import context_text
 from hermesd.http.asgi import App, Headers, Receive, Scope, Send
+from hermesd.observe.tracing import Tracing
 
 KEY_HEADER: Final = b"idempotency-key"
 MAX_ITEM_ERRORS: Final = 100
 _JSON: Final = (b"content-type", b"application/json")
 _NO_STORE: Final = (b"cache-control", b"no-store")
 
-Make = Callable[[bytes, Headers], Awaitable[Answer]]
+# From a body, its headers and the trace that its jobs are to belong to.
+Make = Callable[[bytes, Headers, str | None], Awaitable[Answer]]
 
 
 class BatchRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -72,30 +75,52 @@ class SubmitRoutes:
 
     async def one(self, scope: Scope, receive: Receive, send: Send) -> None:
         """POST /jobs."""
-        await self._serve(self._submit_one, scope, receive, send)
+        await self._serve(self._submit_one, "one", scope, receive, send)
 
     async def batch(self, scope: Scope, receive: Receive, send: Send) -> None:
         """POST /jobs/batch."""
-        await self._serve(self._submit_batch, scope, receive, send)
+        await self._serve(self._submit_batch, "batch", scope, receive, send)
 
-    async def _serve(self, make: Make, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _serve(
+        self, make: Make, kind: str, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         """Answer with what `make` makes of body and headers, or with the problem it raised."""
         services = self._services
         begun = services.clock.monotonic()
+        tracing = services.tracing
         try:
-            answer = await make(await read_body(receive), scope["headers"])
+            body, headers = await read_body(receive), scope["headers"]
+            context = _trace_context(headers)
+            if tracing is None:
+                answer = await make(body, headers, context)
+            else:
+                answer = await self._traced(tracing, make, scope, body, context)
         except Exception as error:
             answer = problem_answer(error, services.log)
             known = known_error(error)
             services.metrics.refused(known.slug if known else HermesError.slug)
-        services.metrics.submit_answered(services.clock.monotonic() - begun)
+        services.metrics.submit_answered(services.clock.monotonic() - begun, kind)
         start = {"type": "http.response.start", "status": answer.status, "headers": answer.headers}
         await send(start)
         await send({"type": "http.response.body", "body": answer.body})
 
-    async def _submit_one(self, body: bytes, headers: Headers) -> Answer:
+    async def _traced(
+        self, tracing: Tracing, make: Make, scope: Scope, body: bytes, context: str | None
+    ) -> Answer:
+        """The same in a span of its own, which the jobs' own spans are under."""
+        with tracing.request(f"POST {scope['path']}", context) as request:
+            try:
+                answer = await make(body, scope["headers"], request.context)
+            except Exception as error:
+                known = known_error(error)
+                request.answered(known.http_status if known else HermesError.http_status)
+                raise
+            request.answered(answer.status)
+            return answer
+
+    async def _submit_one(self, body: bytes, headers: Headers, trace_context: str | None) -> Answer:
         request = _with_key(decode_body(self._one_decoder, body), headers)
-        [submitted] = await self._services.submitter.submit([request])
+        [submitted] = await self._services.submitter.submit([request], trace_context=trace_context)
         job = submitted.job
         self._services.metrics.submitted(job.type, job.queue, _result(submitted))
         return Answer(
@@ -104,7 +129,9 @@ class SubmitRoutes:
             self._encode(submit_view(submitted)),
         )
 
-    async def _submit_batch(self, body: bytes, headers: Headers) -> Answer:
+    async def _submit_batch(
+        self, body: bytes, headers: Headers, trace_context: str | None
+    ) -> Answer:
         if _keys(headers):
             raise InvalidValue(
                 "a batch takes an idempotency_key for each of its jobs, not the Idempotency-Key "
@@ -112,7 +139,7 @@ class SubmitRoutes:
             )
         requests = self._read_batch(body)
         try:
-            submitted = await self._services.submitter.submit(requests)
+            submitted = await self._services.submitter.submit(requests, trace_context=trace_context)
         except InvalidBatch:
             raise
         except Rejected as error:
@@ -182,6 +209,15 @@ def _keys(headers: Headers) -> set[str]:
     return {value.decode("latin-1") for name, value in headers if name == KEY_HEADER}
 
 
+def _trace_context(headers: Headers) -> str | None:
+    """What its client says; of a header that comes several times nothing is taken."""
+    parents = [value for name, value in headers if name == b"traceparent"]
+    if len(parents) != 1:
+        return None
+    states = [value.decode("latin-1") for name, value in headers if name == b"tracestate"]
+    return context_text(parents[0].decode("latin-1"), ",".join(states))
+
+
 def _with_key(request: JobRequest, headers: Headers) -> JobRequest:
     """The request with the key of its header, which must not differ from one in the body."""
     keys = _keys(headers)
@@ -216,7 +252,10 @@ def submit_handlers(one: App, batch: App) -> list[HTTPRouteHandler]:
                 summary="Submit a job; the answer means that it is recorded durably",
                 body=JobRequest,
                 answers={202: SubmitView, 200: SubmitView},
-                headers={"Idempotency-Key": "the same as idempotency_key in the body"},
+                headers={
+                    "Idempotency-Key": "the same as idempotency_key in the body",
+                    "traceparent": "the trace that the job belongs to (W3C Trace Context)",
+                },
                 errors=(*_ERRORS, InvalidPayload, IdempotencyConflict),
             )
         },

@@ -261,6 +261,7 @@ class RegisterRequest(_message.Message):
     HELD_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
     PULLS_FIELD_NUMBER: _builtins.int
+    DRAIN_SECONDS_FIELD_NUMBER: _builtins.int
     worker_id: _builtins.str
     incarnation: _builtins.str
     address: _builtins.str
@@ -269,6 +270,8 @@ class RegisterRequest(_message.Message):
     version: _builtins.str
     pulls: _builtins.bool
     """Whether it pulls jobs from the broker; absent, as from workers before it: it may."""
+    drain_seconds: _builtins.float
+    """How long its jobs may run on when it is told to leave, in seconds; absent: it does not say."""
     @_builtins.property
     def slots(self) -> Global___Slots: ...
     @_builtins.property
@@ -295,13 +298,19 @@ class RegisterRequest(_message.Message):
         held: _abc.Iterable[Global___Token] | None = ...,
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         pulls: _builtins.bool | None = ...,
+        drain_seconds: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_pulls", b"_pulls", "pulls", b"pulls", "slots", b"slots"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_drain_seconds", b"_drain_seconds", "_pulls", b"_pulls", "drain_seconds", b"drain_seconds", "pulls", b"pulls", "slots", b"slots"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_pulls", b"_pulls", "address", b"address", "held", b"held", "incarnation", b"incarnation", "labels", b"labels", "machine", b"machine", "pulls", b"pulls", "queues", b"queues", "slots", b"slots", "types", b"types", "version", b"version", "worker_id", b"worker_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_drain_seconds", b"_drain_seconds", "_pulls", b"_pulls", "address", b"address", "drain_seconds", b"drain_seconds", "held", b"held", "incarnation", b"incarnation", "labels", b"labels", "machine", b"machine", "pulls", b"pulls", "queues", b"queues", "slots", b"slots", "types", b"types", "version", b"version", "worker_id", b"worker_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__drain_seconds: _TypeAlias = _typing.Literal["drain_seconds"]  # noqa: Y015
+    _WhichOneofArgType__drain_seconds: _TypeAlias = _typing.Literal["_drain_seconds", b"_drain_seconds"]  # noqa: Y015
     _WhichOneofReturnType__pulls: _TypeAlias = _typing.Literal["pulls"]  # noqa: Y015
     _WhichOneofArgType__pulls: _TypeAlias = _typing.Literal["_pulls", b"_pulls"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__drain_seconds) -> _WhichOneofReturnType__drain_seconds | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__pulls) -> _WhichOneofReturnType__pulls | None: ...
 
 Global___RegisterRequest: _TypeAlias = RegisterRequest  # noqa: Y015
@@ -317,6 +326,7 @@ class RegisterResponse(_message.Message):
     FENCED_FIELD_NUMBER: _builtins.int
     HEARTBEAT_SECONDS_FIELD_NUMBER: _builtins.int
     TAKES_NOTES_FIELD_NUMBER: _builtins.int
+    PAUSED_QUEUES_FIELD_NUMBER: _builtins.int
     api_name: _builtins.str
     api_boot: _builtins.str
     """This life of the api; batches of another one must be refused from now on."""
@@ -330,6 +340,10 @@ class RegisterResponse(_message.Message):
     def invalid(self) -> _containers.RepeatedCompositeFieldContainer[Global___Token]:
         """Held leases that are valid no longer: cancel those."""
 
+    @_builtins.property
+    def paused_queues(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Pull nothing from these queues."""
+
     def __init__(
         self,
         *,
@@ -340,10 +354,11 @@ class RegisterResponse(_message.Message):
         fenced: _builtins.bool = ...,
         heartbeat_seconds: _builtins.float = ...,
         takes_notes: _builtins.bool = ...,
+        paused_queues: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["api_boot", b"api_boot", "api_name", b"api_name", "fenced", b"fenced", "heartbeat_seconds", b"heartbeat_seconds", "invalid", b"invalid", "store_id", b"store_id", "takes_notes", b"takes_notes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["api_boot", b"api_boot", "api_name", b"api_name", "fenced", b"fenced", "heartbeat_seconds", b"heartbeat_seconds", "invalid", b"invalid", "paused_queues", b"paused_queues", "store_id", b"store_id", "takes_notes", b"takes_notes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -361,6 +376,10 @@ class HeartbeatRequest(_message.Message):
     LOAD_FIELD_NUMBER: _builtins.int
     DRAINING_FIELD_NUMBER: _builtins.int
     FENCED_BATCH_FIELD_NUMBER: _builtins.int
+    PAUSED_FIELD_NUMBER: _builtins.int
+    SINCE_UNIX_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    ORDER_TAKEN_FIELD_NUMBER: _builtins.int
     incarnation: _builtins.str
     api_boot: _builtins.str
     """The api_boot of the last RegisterResponse."""
@@ -369,6 +388,13 @@ class HeartbeatRequest(_message.Message):
     draining: _builtins.bool
     fenced_batch: _builtins.int
     """Echo of fence_batch once it is obeyed."""
+    paused: _builtins.bool
+    """It takes no new jobs until it is told to resume."""
+    since_unix: _builtins.float
+    """When it was paused or told to leave, in UTC seconds (0: neither), and why, for people."""
+    reason: _builtins.str
+    order_taken: _builtins.str
+    """Echo of the id of this api's order once it is carried out."""
     @_builtins.property
     def view(self) -> Global___SlotView: ...
     @_builtins.property
@@ -386,10 +412,14 @@ class HeartbeatRequest(_message.Message):
         load: Global___Load | None = ...,
         draining: _builtins.bool = ...,
         fenced_batch: _builtins.int = ...,
+        paused: _builtins.bool = ...,
+        since_unix: _builtins.float = ...,
+        reason: _builtins.str = ...,
+        order_taken: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["load", b"load", "view", b"view"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["api_boot", b"api_boot", "draining", b"draining", "fenced_batch", b"fenced_batch", "held", b"held", "incarnation", b"incarnation", "load", b"load", "number", b"number", "view", b"view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["api_boot", b"api_boot", "draining", b"draining", "fenced_batch", b"fenced_batch", "held", b"held", "incarnation", b"incarnation", "load", b"load", "number", b"number", "order_taken", b"order_taken", "paused", b"paused", "reason", b"reason", "since_unix", b"since_unix", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -404,6 +434,8 @@ class HeartbeatResponse(_message.Message):
     CANCELS_FIELD_NUMBER: _builtins.int
     DRAIN_FIELD_NUMBER: _builtins.int
     FENCE_BATCH_FIELD_NUMBER: _builtins.int
+    ORDER_FIELD_NUMBER: _builtins.int
+    PAUSED_QUEUES_FIELD_NUMBER: _builtins.int
     register_again: _builtins.bool
     """This api does not know the incarnation (it was restarted)."""
     fenced: _builtins.bool
@@ -414,6 +446,14 @@ class HeartbeatResponse(_message.Message):
     def cancels(self) -> _containers.RepeatedCompositeFieldContainer[Global___Token]:
         """Running jobs to cancel; repeated until they are held no longer."""
 
+    @_builtins.property
+    def order(self) -> Global___Order:
+        """What an operator has ordered; repeated until order_taken echoes its id."""
+
+    @_builtins.property
+    def paused_queues(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Pull nothing from these queues, and give back what was pulled from them and is not claimed."""
+
     def __init__(
         self,
         *,
@@ -422,14 +462,50 @@ class HeartbeatResponse(_message.Message):
         cancels: _abc.Iterable[Global___Token] | None = ...,
         drain: _builtins.bool = ...,
         fence_batch: _builtins.int = ...,
+        order: Global___Order | None = ...,
+        paused_queues: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["order", b"order"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancels", b"cancels", "drain", b"drain", "fence_batch", b"fence_batch", "fenced", b"fenced", "register_again", b"register_again"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancels", b"cancels", "drain", b"drain", "fence_batch", b"fence_batch", "fenced", b"fenced", "order", b"order", "paused_queues", b"paused_queues", "register_again", b"register_again"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___HeartbeatResponse: _TypeAlias = HeartbeatResponse  # noqa: Y015
+
+@_typing.final
+class Order(_message.Message):
+    """An operator's order. One of an unknown kind is left alone."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    AT_ONCE_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Its own: an order that was carried out before is only echoed."""
+    kind: _builtins.str
+    """pause, resume or drain."""
+    reason: _builtins.str
+    """For people."""
+    at_once: _builtins.bool
+    """Of a drain: give running jobs back now."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        kind: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        at_once: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_once", b"at_once", "id", b"id", "kind", b"kind", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Order: _TypeAlias = Order  # noqa: Y015
 
 @_typing.final
 class DeregisterRequest(_message.Message):
@@ -521,16 +597,21 @@ class Worker(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     BREAKER_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
+    SINCE_UNIX_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
     worker_id: _builtins.str
     incarnation: _builtins.str
     address: _builtins.str
     machine: _builtins.str
     last_seen_unix: _builtins.float
     status: _builtins.str
-    """idle, busy, draining or unreachable."""
+    """idle, busy, paused, draining, unreachable, or elsewhere: only other apis know it."""
     version: _builtins.str
     breaker: _builtins.str
     """closed, open or half-open."""
+    since_unix: _builtins.float
+    """When it was paused or told to leave, in UTC seconds (0: neither), and why."""
+    reason: _builtins.str
     @_builtins.property
     def load(self) -> Global___Load: ...
     @_builtins.property
@@ -560,10 +641,12 @@ class Worker(_message.Message):
         version: _builtins.str = ...,
         breaker: _builtins.str = ...,
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        since_unix: _builtins.float = ...,
+        reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["free", b"free", "load", b"load", "slots", b"slots"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "breaker", b"breaker", "free", b"free", "incarnation", b"incarnation", "labels", b"labels", "last_seen_unix", b"last_seen_unix", "load", b"load", "machine", b"machine", "queues", b"queues", "slots", b"slots", "status", b"status", "types", b"types", "version", b"version", "worker_id", b"worker_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "breaker", b"breaker", "free", b"free", "incarnation", b"incarnation", "labels", b"labels", "last_seen_unix", b"last_seen_unix", "load", b"load", "machine", b"machine", "queues", b"queues", "reason", b"reason", "since_unix", b"since_unix", "slots", b"slots", "status", b"status", "types", b"types", "version", b"version", "worker_id", b"worker_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -727,6 +810,7 @@ class ClaimRequest(_message.Message):
     INCARNATION_FIELD_NUMBER: _builtins.int
     TOKENS_FIELD_NUMBER: _builtins.int
     HEARTBEAT_FIELD_NUMBER: _builtins.int
+    QUEUES_FIELD_NUMBER: _builtins.int
     store_id: _builtins.str
     """That of the messages."""
     worker_id: _builtins.str
@@ -739,6 +823,10 @@ class ClaimRequest(_message.Message):
     def tokens(self) -> _containers.RepeatedCompositeFieldContainer[Global___Token]:
         """The messages' own: from 1 to 200."""
 
+    @_builtins.property
+    def queues(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The messages' queues, as many as tokens, or none; then no claim is refused as paused."""
+
     def __init__(
         self,
         *,
@@ -747,10 +835,11 @@ class ClaimRequest(_message.Message):
         incarnation: _builtins.str = ...,
         tokens: _abc.Iterable[Global___Token] | None = ...,
         heartbeat: _builtins.int = ...,
+        queues: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["heartbeat", b"heartbeat", "incarnation", b"incarnation", "store_id", b"store_id", "tokens", b"tokens", "worker_id", b"worker_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["heartbeat", b"heartbeat", "incarnation", b"incarnation", "queues", b"queues", "store_id", b"store_id", "tokens", b"tokens", "worker_id", b"worker_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -764,7 +853,9 @@ class ClaimAnswer(_message.Message):
     LEASE_FIELD_NUMBER: _builtins.int
     JOB_JSON_FIELD_NUMBER: _builtins.int
     verdict: _builtins.str
-    """granted, finished, cancelled, running-elsewhere, stale, unknown, fenced or foreign-store."""
+    """granted, finished, cancelled, running-elsewhere, stale, unknown, fenced, foreign-store or
+    paused.
+    """
     lease: _builtins.int
     """The lease to report under, where granted."""
     job_json: _builtins.bytes
