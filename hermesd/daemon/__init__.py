@@ -4,6 +4,7 @@ run(config, Role.BOTH)                      # blocks until SIGTERM, SIGINT or a 
 run(config, Role.BOTH, extra=[my_handler])  # embedded: handlers given directly
 """
 
-from hermesd.daemon.life import Role, run
+from hermesd.daemon.life import run
+from hermesd.daemon.role import Role
 
 __all__ = ["Role", "run"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from structlog.typing import FilteringBoundLogger
 
@@ -12,7 +12,10 @@ from hermesd.config import QueueSection
 from hermesd.config.authority import broker_authority
 from hermesd.config.sections import QueueKind
 from hermesd.core.amqp_names import Names
-from hermesd.ports import Broker, Messages
+from hermesd.ports import Messages
+
+if TYPE_CHECKING:
+    from hermesd.bridge.amqp_line import BrokerLine
 
 GET_CHANNELS: Final = 8  # as many gets as are under way at once
 
@@ -20,7 +23,7 @@ GET_CHANNELS: Final = 8  # as many gets as are under way at once
 @asynccontextmanager
 async def open_broker(
     queue: QueueSection, log: FilteringBoundLogger
-) -> AsyncIterator[Broker | None]:
+) -> AsyncIterator[BrokerLine | None]:
     """The line, None where no broker is configured; it does not wait for the broker to be there.
 
     Must be opened inside `open_bridge()`. Raises ConfigError for a certificate that is none.

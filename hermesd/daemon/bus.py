@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from structlog.typing import FilteringBoundLogger
 
 from hermesd.api.alone import Alone
-from hermesd.config.sections import StoreSection
-from hermesd.daemon.store import line_of
 from hermesd.ports import Bus
-from hermesd.stores.urls import POSTGRESQL
+
+if TYPE_CHECKING:
+    from hermesd.stores.postgres.connection import Line
 
 
 @asynccontextmanager
 async def open_bus(
-    config: StoreSection, name: str, boot: str, log: FilteringBoundLogger
+    line: Line | None, name: str, boot: str, log: FilteringBoundLogger
 ) -> AsyncIterator[Bus]:
     """The bus of one boot of the api of that name; what it has to say is said before it closes."""
-    if not config.url.startswith(POSTGRESQL):
+    if line is None:
         yield Alone()
         return
     from hermesd.stores.postgres import bus
 
-    async with bus.open_bus(line_of(config), name, boot, log) as opened:
+    async with bus.open_bus(line, name, boot, log) as opened:
         yield opened

@@ -6,54 +6,43 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
-from enum import StrEnum
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Final, NoReturn
 
 import trio
 from structlog.typing import FilteringBoundLogger
 
+import hermesd
 from hermesd.bridge.loop import open_bridge
 from hermesd.clock import SystemClock
 from hermesd.config import Config
 from hermesd.config.sections import ControlSection
-from hermesd.core.errors import ConfigError, HermesError
+from hermesd.core.errors import HermesError
+from hermesd.daemon.endings import EX_CONFIG, EX_OK, EX_TEMPFAIL, give_up
+from hermesd.daemon.patience import ask_for_time
+from hermesd.daemon.reload import Part, Reloader
+from hermesd.daemon.role import Role
+from hermesd.daemon.selfcheck import SelfCheck, WatchdogFeeder, duties_of
+from hermesd.daemon.sockets import ApiSockets, take_api_sockets
+from hermesd.daemon.status import StatusLine
 from hermesd.handlers.catalogue import Catalogue
 from hermesd.handlers.loader import load_plugins
 from hermesd.http.errors import ListenFailed
 from hermesd.observe.logs import configure_logging
+from hermesd.observe.tracing import Tracing, open_tracing
 from hermesd.systemd import Notifier, watchdog_interval_seconds
 
 if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
     from hermesd.daemon.api import RunningApi
     from hermesd.daemon.worker import RunningWorker
 
 GC_ALLOCATIONS: Final = 20_000  # between two looks at young objects; 700 are a few jobs
 STOP_MARGIN_SECONDS: Final = 10.0
-EX_OK: Final = 0
-EX_UNAVAILABLE: Final = 69
-EX_TEMPFAIL: Final = 75
-EX_CONFIG: Final = 78
-
+START_SECONDS: Final = 600.0  # a large store's tables may have to be brought up to date
 ENDING_SECONDS: Final = 0.5  # from a worker's last word to its end, where its handlers have ended
-
-
-class Role(StrEnum):
-    """What one daemon is."""
-
-    API = "api"
-    WORKER = "worker"
-    BOTH = "both"
-
-    @property
-    def serves_api(self) -> bool:
-        """Whether it accepts submits."""
-        return self is not Role.WORKER
-
-    @property
-    def works(self) -> bool:
-        """Whether it runs jobs."""
-        return self is not Role.API
 
 
 def run(
@@ -62,18 +51,23 @@ def run(
     *,
     extra: Sequence[object] = (),
     environ: Mapping[str, str] | None = None,
+    registry: CollectorRegistry | None = None,
+    read: Callable[[], Config] | None = None,
 ) -> int:
     """Run a daemon until it is told to stop; the exit status by sysexits.h.
 
-    `extra` are handlers (or modules with hooks) beside the installed plugins. 0: stopped as told;
+    `extra` are handlers (or modules with hooks) beside the installed plugins; `registry` is one of
+    the program's own, which has the metrics of all roles until this returns; `read` gives the
+    configuration anew at every SIGHUP, and raises ConfigError. 0: stopped as told;
     75: the worker recycles itself and wants to be started again; 78: the configuration or, under
     `plugins.strict`, a plugin is at fault; 69: a port or the store cannot be had. Handlers that do
     not end when they are told to are given back, and the whole process exits under them.
     """
     # From here on: what the role and the plugins import is most of a start, and no garbage.
     gc.set_threshold(GC_ALLOCATIONS, 20, 20)
+    surroundings = os.environ if environ is None else dict(environ)
     # Bound at once: an unbound logger is a proxy that makes itself anew at every line.
-    log = configure_logging(config.log.level, config.log.format, sys.stderr).bind()
+    log = configure_logging(config.log.level, config.log.format, sys.stderr, surroundings).bind()
     plugins = config.plugins
     catalogue = load_plugins(
         enabled=plugins.enabled or None,
@@ -88,28 +82,16 @@ def run(
     if Role(role).works and config.worker.require_handlers and not catalogue.handlers:
         log.error("no handlers: install a plugin, or set worker.require_handlers = false")
         return EX_CONFIG
-    daemon = Daemon(config, Role(role), catalogue, log, os.environ if environ is None else environ)
+    tracing = None
     try:
+        tracing = open_tracing(config.tracing, surroundings, hermesd.__version__)
+        daemon = Daemon(config, Role(role), catalogue, log, surroundings, registry, read, tracing)
         return trio.run(daemon.run)
     except (HermesError, ListenFailed, BaseExceptionGroup) as error:
-        return _give_up(log, error)
-
-
-def _give_up(log: FilteringBoundLogger, error: BaseException) -> int:
-    """Log what stopped the start, once a cause; a defect is raised on as it is."""
-    causes = _leaves(error)
-    if not all(isinstance(cause, (HermesError, ListenFailed)) for cause in causes):
-        raise error
-    for cause in causes:
-        log.error("cannot go on", why=str(cause))
-    config = any(isinstance(cause, ConfigError) for cause in causes)
-    return EX_CONFIG if config else EX_UNAVAILABLE
-
-
-def _leaves(error: BaseException) -> list[BaseException]:
-    if not isinstance(error, BaseExceptionGroup):
-        return [error]
-    return [leaf for each in error.exceptions for leaf in _leaves(each)]
+        return give_up(log, error)
+    finally:
+        if tracing is not None:
+            tracing.close()
 
 
 class Daemon:
@@ -121,8 +103,14 @@ class Daemon:
         role: Role,
         catalogue: Catalogue,
         log: FilteringBoundLogger,
-        environ: Mapping[str, str],
+        environ: MutableMapping[str, str],
+        registry: CollectorRegistry | None = None,
+        read: Callable[[], Config] | None = None,
+        tracing: Tracing | None = None,
     ):
+        self._environ = environ
+        self._tracing = tracing
+        self._registry = registry
         self._config = config
         self._role = role
         self._catalogue = catalogue
@@ -132,61 +120,123 @@ class Daemon:
         self._watchdog_seconds = watchdog_interval_seconds(environ, os.getpid())
         self._stop = trio.Event()
         self._at_once = trio.Event()
+        self._status = StatusLine(self._notifier)
+        self._reloader = Reloader(config, read, self._notifier, self._status, log, self._stop.set)
+        self._api: RunningApi | None = None
+        self._worker: RunningWorker | None = None
 
     async def run(self) -> int:
         """Start, say that everything serves, run until told to stop, end in order."""
+        # Before anything else, since it takes them out of what children would inherit.
+        sockets = take_api_sockets(
+            self._environ, self._config, serves_api=self._role.serves_api, log=self._log
+        )
         async with open_bridge(), trio.open_nursery() as around:
             await around.start(self._obey_signals)
-            if self._watchdog_seconds is not None:
-                around.start_soon(self._feed_watchdog, self._watchdog_seconds)
-            recycled = await self._run_roles()
+            await around.start(self._reloader.run)
+            recycled = await self._run_roles(sockets, around)
             around.cancel_scope.cancel()
         return EX_TEMPFAIL if recycled else EX_OK
 
-    async def _run_roles(self) -> bool:
+    async def _run_roles(self, sockets: ApiSockets, around: trio.Nursery) -> bool:
         """True where the worker ended by itself, to be started again."""
-        api = worker = None
         async with trio.open_nursery() as roles:
-            endpoints = self._config.control.endpoints
-            if self._role.serves_api:
-                from hermesd.daemon.api import RunningApi  # a worker needs none of this
-
-                api = await RunningApi.start(
-                    roles, self._config, self._clock, self._log, self._catalogue, str(self._role)
-                )
-                endpoints = _with_others(api.endpoint, self._config)
-            if self._role.works:
-                from hermesd.daemon.worker import RunningWorker
-
-                worker = await RunningWorker.start(
-                    roles, self._config, self._clock, self._log, self._catalogue, endpoints
-                )
+            async with trio.open_nursery() as waiting:
+                waiting.start_soon(ask_for_time, self._notifier, START_SECONDS)
+                await self._start(roles, sockets)
+                waiting.cancel_scope.cancel()
             _settle_memory()
-            self._say_ready(api, worker)
-            await self._until_told(worker)
+            self._say_ready()
+            around.start_soon(self._status.run)
+            if (seconds := self._watchdog_seconds) is not None:
+                check = SelfCheck(duties_of(self._config, self._api, self._worker))
+                feeder = WatchdogFeeder(check, self._notifier, self._status, self._log)
+                around.start_soon(feeder.run, seconds)
+            self._reloader.serve(*self._parts())
+            await self._until_told()
+            self._reloader.end()
             self._notifier.stopping()
-            drain = self._config.drain
             # A drain that is configured to be longer than the unit's own patience is not cut off.
-            self._notifier.extend_timeout(
-                drain.seconds + drain.report_seconds + STOP_MARGIN_SECONDS
-            )
-            if api is not None:
-                api.stop_intake.set()
-            if worker is not None:
-                worker.stop.drain.set()
-                roles.start_soon(self._hasten, worker)
-                await worker.stop.left.wait()
-            if api is not None:
-                await api.stop()
-            recycled = worker is not None and not self._stop.is_set()
-            if worker is not None:
-                with trio.move_on_after(ENDING_SECONDS):
-                    await worker.ended.wait()
-                if not worker.ended.is_set():
-                    self._leave_behind(recycled)
+            around.start_soon(ask_for_time, self._notifier, self._stop_seconds())
+            recycled = await self._end(roles)
             roles.cancel_scope.cancel()
         self._log.info("stopped")
         return recycled
+
+    async def _start(self, roles: trio.Nursery, sockets: ApiSockets) -> None:
+        """Start the role or roles in the nursery; returns when all of it serves."""
+        config, catalogue = self._config, self._catalogue
+        endpoints = config.control.endpoints
+        if self._role.serves_api:
+            from hermesd.daemon.api import RunningApi  # a worker needs none of this
+
+            self._api = await RunningApi.start(
+                roles,
+                config,
+                self._clock,
+                self._log,
+                catalogue,
+                str(self._role),
+                sockets,
+                registry=self._registry,
+                tracing=self._tracing,
+            )
+            endpoints = _with_others(self._api.endpoint, config)
+        if self._role.works:
+            from hermesd.daemon.worker import RunningWorker
+
+            self._worker = await RunningWorker.start(
+                roles,
+                config,
+                self._clock,
+                self._log,
+                catalogue,
+                endpoints,
+                registry=self._registry,
+                tracing=self._tracing,
+            )
+
+    def _parts(self) -> list[Part]:
+        """What follows a reloaded configuration."""
+        parts: list[Part] = []
+        if self._api is not None:
+            parts.append(self._api.prepare)
+        if self._worker is not None:
+            parts.append(partial(self._prepare, self._worker))
+        return parts
+
+    def _prepare(self, worker: RunningWorker, config: Config) -> Callable[[], None]:
+        return partial(worker.reconfigure, config, self._endpoints(config))
+
+    def _endpoints(self, config: Config) -> tuple[str, ...]:
+        """The apis that a worker of this daemon has to register with."""
+        if self._api is None:
+            return config.control.endpoints
+        return _with_others(self._api.endpoint, config)
+
+    async def _end(self, roles: trio.Nursery) -> bool:
+        """Drain and end in order; True where the worker began with it."""
+        api, worker = self._api, self._worker
+        if api is not None:
+            api.stop_intake.set()
+        if worker is not None:
+            worker.stop.drain.set()
+            roles.start_soon(self._hasten, worker)
+            await worker.stop.left.wait()
+        if api is not None:
+            await api.stop()
+        recycled = worker is not None and not (self._stop.is_set() or worker.ordered)
+        if worker is not None:
+            with trio.move_on_after(ENDING_SECONDS):
+                await worker.ended.wait()
+            if not worker.ended.is_set():
+                self._leave_behind(recycled)
+        return recycled
+
+    def _stop_seconds(self) -> float:
+        """What a drain takes at most: the jobs, then the outcomes of a worker and of an api."""
+        drain = self._reloader.config.drain
+        return drain.seconds + 3 * drain.report_seconds + STOP_MARGIN_SECONDS
 
     def _leave_behind(self, recycled: bool) -> NoReturn:
         """End under handlers that do not end, and that Python would wait for."""
@@ -194,22 +244,34 @@ class Daemon:
         sys.stderr.flush()
         os._exit(EX_TEMPFAIL if recycled else EX_OK)
 
-    def _say_ready(self, api: RunningApi | None, worker: RunningWorker | None) -> None:
+    def _say_ready(self) -> None:
         places: dict[str, str] = {}
-        if api is not None:
+        parts: list[Callable[[], str]] = []
+        if (api := self._api) is not None:
             places |= {"api": api.http_address, "control": api.endpoint}
-        if worker is not None:
+            parts.append(api.told)
+        if (worker := self._worker) is not None:
             places |= {"dispatch": worker.address, "worker_id": worker.worker_id}
+            parts.append(worker.told)
         self._log.info("ready", role=str(self._role), pid=os.getpid(), **places)
-        self._notifier.status(" ".join(f"{name}={place}" for name, place in places.items()))
+        self._status.parts = parts
+        self._status.run_once()
         self._notifier.ready()
 
-    async def _until_told(self, worker: RunningWorker | None) -> None:
-        """Return at the first signal, or when the worker drains by itself."""
+    async def _until_told(self) -> None:
+        """Return at the first signal, or when the worker drains by itself.
+
+        An operator's order to drain ends the worker alone where an api is in the same process:
+        nobody who empties a worker means that submits be refused.
+        """
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_cancel_after, self._stop, nursery.cancel_scope)
-            if worker is not None:
-                nursery.start_soon(_cancel_after, worker.stop.left, nursery.cancel_scope)
+            if (worker := self._worker) is not None:
+                await worker.stop.left.wait()
+                if self._api is None or not worker.ordered:
+                    nursery.cancel_scope.cancel()
+                else:
+                    self._log.warning("worker left, the api goes on", why="it was told to drain")
 
     async def _hasten(self, worker: RunningWorker) -> None:
         await self._at_once.wait()
@@ -226,12 +288,6 @@ class Daemon:
                 name = signal.Signals(number).name
                 self._log.info("signal", signal=name, meaning="at once" if again else "drain")
                 (self._at_once if again else self._stop).set()
-
-    async def _feed_watchdog(self, seconds: float) -> None:
-        """That this task is run in time is the self-check: the event loop turns."""
-        while True:
-            self._notifier.watchdog()
-            await trio.sleep(seconds)
 
 
 def _with_others(own: str, config: Config) -> tuple[str, ...]:

@@ -4,26 +4,24 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from structlog.typing import FilteringBoundLogger
 
-from hermesd.config.sections import StoreSection
-from hermesd.daemon.store import line_of
-from hermesd.stores.urls import POSTGRESQL
+if TYPE_CHECKING:
+    from hermesd.stores.postgres.connection import Line
 
 
 @asynccontextmanager
-async def hold_name(
-    config: StoreSection, name: str, log: FilteringBoundLogger
-) -> AsyncIterator[None]:
+async def hold_name(line: Line | None, name: str, log: FilteringBoundLogger) -> AsyncIterator[None]:
     """Have the name within the block; raises ConfigError where another api has it.
 
-    A store in a file has one api at a time, by its own lock.
+    A store in a file (no line) has one api at a time, by its own lock.
     """
-    if not config.url.startswith(POSTGRESQL):
+    if line is None:
         yield
         return
     from hermesd.stores.postgres import naming
 
-    async with naming.hold_name(line_of(config), name, log):
+    async with naming.hold_name(line, name, log):
         yield

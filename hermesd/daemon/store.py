@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def open_store(
-    config: StoreSection, clock: Clock, log: FilteringBoundLogger
+    config: StoreSection, line: Line | None, clock: Clock, log: FilteringBoundLogger
 ) -> AsyncIterator[Store]:
     """A store that is closed at the end; raises StoreUnavailable or ConfigError.
 
-    Only the driver of the one that is named is loaded.
+    `line` is `line_of` the section. Only the driver of the store that is named is loaded.
     """
     common: dict[str, Any] = {
         "clock": clock,
@@ -34,10 +34,10 @@ async def open_store(
         "log": log,
         "migrate": config.migrate,
     }
-    if config.url.startswith(POSTGRESQL):
+    if line is not None:
         from hermesd.stores.postgres import open_postgres
 
-        async with open_postgres(line_of(config), **common) as store:
+        async with open_postgres(line, **common) as store:
             yield store
         return
     from hermesd.stores.sqlite import open_sqlite
@@ -47,8 +47,10 @@ async def open_store(
         yield store
 
 
-def line_of(config: StoreSection) -> Line:
-    """Where the PostgreSQL database is, and for how long it may take."""
+def line_of(config: StoreSection) -> Line | None:
+    """Where the PostgreSQL database is, and for how long it may take; None for a file."""
+    if not config.url.startswith(POSTGRESQL):
+        return None
     from hermesd.stores.postgres.connection import Line
 
     return Line(

@@ -16,11 +16,12 @@ from typing import Final
 import trio
 from structlog.typing import FilteringBoundLogger
 
+from hermesd.daemon.endings import EX_TEMPFAIL
+
 TICK_SECONDS: Final = 0.5
 LEAST_SECONDS: Final = 5.0
 SHARE_OF_TTL: Final = 0.5  # before the apis' patience ends, since their verdict charges nobody
 MAX_STACK_CHARS: Final = 4000
-EX_TEMPFAIL: Final = 75
 
 
 class LoopWatchdog:

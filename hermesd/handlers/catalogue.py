@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -73,7 +74,9 @@ class Observers:
                     plugin=impl.plugin_name,
                     hook=hook,
                     job_id=arguments["job"].id,
-                    error=repr(error),
+                    # Where it is, and not what it says: a payload may be in that.
+                    error=type(error).__name__,
+                    where=_where(error),
                 )
 
 
@@ -101,3 +104,9 @@ class Catalogue:
     def types(self) -> list[JobType]:
         """The types that can be run here, by name."""
         return [self.handlers[name].type for name in sorted(self.handlers)]
+
+
+def _where(error: Exception) -> str:
+    """The file and line that raised it."""
+    last = traceback.extract_tb(error.__traceback__, limit=-1)[-1]
+    return f"{last.filename}:{last.lineno}"

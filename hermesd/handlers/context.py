@@ -9,6 +9,7 @@ import msgspec
 
 from hermesd.core.job import DEFAULT_PRIORITY, DEFAULT_QUEUE, Token
 from hermesd.core.notes import MAX_NOTE_BYTES, bounded, fraction_of
+from hermesd.core.trace import parts_of
 from hermesd.handlers.notes import JobLog, Nobody, Said, TakesNotes
 
 if TYPE_CHECKING:
@@ -27,9 +28,9 @@ class JobContext(msgspec.Struct, frozen=True, kw_only=True):
 
     `type` is the job's own type, also in a catch-all handler. `attempt` counts from 1.
     `timeout_seconds` is what the whole attempt may take. `settings` is the plugin's table of the
-    configuration, [plugins.settings.NAME]; it may hold secrets. `is_cancelled`, `logger` and
-    `notes` are handed in by who runs the handler; handlers use `cancel_requested()`, `log` and
-    `progress()`.
+    configuration, [plugins.settings.NAME]; it may hold secrets. `is_cancelled`, `logger`, `notes`
+    and `trace_context` are handed in by who runs the handler; handlers use `cancel_requested()`,
+    `log`, `progress()`, `traceparent` and `tracestate`.
     """
 
     job_id: str
@@ -46,6 +47,7 @@ class JobContext(msgspec.Struct, frozen=True, kw_only=True):
     is_cancelled: Callable[[], bool] = _never
     logger: Any = None
     notes: TakesNotes = _NOBODY
+    trace_context: str | None = None
 
     @classmethod
     def for_job(
@@ -56,6 +58,7 @@ class JobContext(msgspec.Struct, frozen=True, kw_only=True):
         is_cancelled: Callable[[], bool] = _never,
         logger: Any = None,
         notes: TakesNotes = _NOBODY,
+        trace_context: str | None = None,
     ) -> JobContext:
         """The context of the attempt that `job`, as it was assigned, is in."""
         return cls(
@@ -73,7 +76,21 @@ class JobContext(msgspec.Struct, frozen=True, kw_only=True):
             is_cancelled=is_cancelled,
             logger=logger,
             notes=notes,
+            trace_context=trace_context or job.trace_context,
         )
+
+    @property
+    def traceparent(self) -> str:
+        """The W3C header by which others go on with the job's trace; empty where it has none.
+
+        It is of the attempt's own span where the worker traces, else as the client sent it.
+        """
+        return parts_of(self.trace_context).parent
+
+    @property
+    def tracestate(self) -> str:
+        """The header that goes with `traceparent`; mostly empty."""
+        return parts_of(self.trace_context).state
 
     def progress(self, fraction: float, note: str = "") -> Said:
         """Tell how far the attempt is, from 0 to 1, and in what (at most 256 bytes are kept).

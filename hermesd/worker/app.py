@@ -96,6 +96,7 @@ class WorkerApp:
             "running": len(leases.running) + len(leases.unclaimed),
             "unreported": len(leases.unsettled) + len(leases.unpublished),
             "draining": state.draining,
+            "paused": state.standing.paused,
             "degraded": state.degraded,
         }
         if state.broker is not None:
@@ -106,9 +107,7 @@ class WorkerApp:
         if not self._state.config.metrics.enabled:
             await self._problem(send, 404, "metrics are switched off (metrics.enabled)")
             return
-        if self._state.broker is not None:
-            self._state.metrics.broker_serving(self._state.broker.status.serving)
-        content, content_type = render(self._state.metrics.registry)
+        content, content_type = await render(self._state.metrics.registry)
         await _respond(send, 200, content_type.encode(), content)
 
     async def _json(self, send: Send, status: int, content: Any) -> None:

@@ -99,6 +99,7 @@ class Claimer:
 
     async def run_once(self) -> bool:
         """One claim; True if it was answered."""
+        await self._give_back_paused()
         if self._state.degraded:
             self.failing = False
             await self._run_unclaimed()
@@ -120,6 +121,11 @@ class Claimer:
         before = self._state.clock.monotonic() - self._hold_seconds
         await self.give_back([pulled for pulled in self._waiting if pulled.since <= before])
 
+    async def _give_back_paused(self) -> None:
+        paused = self._state.paused_queues
+        if paused:
+            await self.give_back([p for p in self._waiting if p.message.job.queue in paused])
+
     def _batch(self) -> list[Pulled]:
         size = 0
         batch: list[Pulled] = []
@@ -139,6 +145,7 @@ class Claimer:
                 worker_id=state.worker_id,
                 incarnation=incarnation,
                 heartbeat=session.heartbeat_number,
+                queue=pulled.message.job.queue,
             )
             for pulled in batch
         ]
@@ -163,7 +170,7 @@ class Claimer:
         for pulled, word in zip(batch, words, strict=True):
             if word is ClaimVerdict.FENCED:
                 continue
-            await settle(pulled.delivery.reject if word in USELESS else pulled.delivery.ack)
+            await settle(_end_of(pulled.delivery, word))
         if ClaimVerdict.FENCED in words:
             state.beat_now()
             return False
@@ -193,6 +200,8 @@ class Claimer:
             state.metrics.claimed("doubled")
         else:
             state.metrics.claimed(word)
+        if word is ClaimVerdict.PAUSED:  # the next heartbeat's answer says when it is no more
+            state.learn_paused(session, {*session.paused_queues, pulled.message.job.queue})
         state.slots.give_back(pulled.handler.type.kind)
         return word
 
@@ -222,6 +231,13 @@ class Claimer:
     def _drop(self, pulled: Pulled) -> None:
         del self._waiting[pulled]
         self._state.leases.in_hand.discard(pulled.grant)
+
+
+def _end_of(delivery: Delivery, word: ClaimVerdict) -> Callable[[], Awaitable[None]]:
+    """What the broker is told of a message after its claim."""
+    if word is ClaimVerdict.PAUSED:
+        return delivery.requeue
+    return delivery.reject if word in USELESS else delivery.ack
 
 
 async def settle(word: Callable[[], Awaitable[None]]) -> None:

@@ -42,9 +42,13 @@ class Endpoints:
 
     async def run_once(self, nursery: trio.Nursery) -> None:
         """Resolve all names, then start and end links."""
+        endpoints = self._state.config.control.endpoints
         async with trio.open_nursery() as resolving:
-            for endpoint in self._state.config.control.endpoints:
+            for endpoint in endpoints:
                 resolving.start_soon(self._resolve, endpoint)
+        self._addresses = {
+            each: self._addresses[each] for each in endpoints if each in self._addresses
+        }
         wanted = {address for found in self._addresses.values() for address in found}
         decided = plan(sorted(wanted), self._lines(wanted))
         for address in decided.end:
@@ -57,6 +61,10 @@ class Endpoints:
         if decided.refused and decided.refused != self._refused:
             self._state.log.error("too many apis", left_out=decided.refused)
         self._refused = decided.refused
+
+    def look_again(self) -> None:
+        """The endpoints are others than they were."""
+        self._lost.set()
 
     def _pause(self) -> float:
         """Until the next look: sooner where a name has not been resolved, or a link is to end."""

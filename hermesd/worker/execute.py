@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -12,12 +11,16 @@ import trio
 
 from hermesd.core.job import ErrorInfo, Kind
 from hermesd.core.outcome import Outcome, OutcomeKind
+from hermesd.core.trace import InChild, trace_id_of
 from hermesd.handlers.context import JobContext
 from hermesd.handlers.contract import Handler
 from hermesd.handlers.endings import UnstorableResult
 from hermesd.handlers.verdict import Verdict, verdict_of
+from hermesd.observe.joblines import JobLines
+from hermesd.observe.tracing import Tracing
 from hermesd.worker.child.frames import Noted
 from hermesd.worker.leases import Running, Why
+from hermesd.worker.line import WorkerLine
 from hermesd.worker.notes import NoteSender
 from hermesd.worker.processes import ProcessPool, ProcessTask
 from hermesd.worker.state import WorkerState
@@ -32,8 +35,9 @@ class Executor:
         self._notes = notes
         # A thread may ask the clock itself, but not trio.current_time().
         self._now = trio.lowlevel.current_clock().current_time
-        # A filtered line costs as much as the rest of the bookkeeping when its fields are made.
-        self._tells_successes = state.log.is_enabled_for(logging.DEBUG)
+        self._traced_in_child = InChild.NOT if state.tracing is None else state.tracing.in_child
+        self._lines = JobLines(state.log, state, state.clock)
+        self.line = WorkerLine(state, self._lines)
         self._threads = trio.CapacityLimiter(max(state.slots.totals[Kind.THREAD], 1))
         self._ways: dict[str, Callable[[Running, Handler], Awaitable[Outcome]]] = {
             Kind.ASYNC: self._in_loop,
@@ -48,7 +52,11 @@ class Executor:
         state.catalogue.observers.job_started(run.job)
         began = self._now()
         try:
-            outcome = await self._attempt(run, handler)
+            tracing = state.tracing
+            if tracing is None:
+                outcome = await self._attempt(run, handler)
+            else:
+                outcome = await self._traced(tracing, run, handler)
         except BaseException:
             # The whole worker is being torn down: the lease dies with the incarnation.
             state.slots.give_back(run.kind)
@@ -65,8 +73,20 @@ class Executor:
         seconds = self._now() - began
         state.metrics.ended(run.job.type, outcome.kind, seconds)
         state.catalogue.observers.job_finished(run.job, outcome)
-        if self._tells_successes or outcome.kind is not OutcomeKind.SUCCEEDED:
-            self._log(run, outcome, seconds)
+        self.line.ended[outcome.kind] += 1
+        self._log(run, outcome, seconds)
+
+    def resize(self) -> None:
+        """Have as many threads as there are slots by now."""
+        self._threads.total_tokens = max(self._state.slots.totals[Kind.THREAD], 1)
+
+    async def _traced(self, tracing: Tracing, run: Running, handler: Handler) -> Outcome:
+        """The attempt, in a span that what the handler traces is under."""
+        with tracing.attempt(run.job) as attempt:
+            run.trace_context = attempt.context
+            outcome = await self._attempt(run, handler)
+            attempt.ended(outcome)
+            return outcome
 
     async def _attempt(self, run: Running, handler: Handler) -> Outcome:
         try:
@@ -103,7 +123,13 @@ class Executor:
         return self._succeeded(run, handler, result)
 
     async def _in_process(self, run: Running, handler: Handler) -> Outcome:
-        task = ProcessTask.for_job(handler, run.job, self._state.catalogue.settings_for(handler))
+        task = ProcessTask.for_job(
+            handler,
+            run.job,
+            self._state.catalogue.settings_for(handler),
+            trace_context=run.trace_context,
+            traced=self._traced_in_child,
+        )
         reply = None
         with run.scope:
             reply = await self._pool.run(task, partial(self._noted, run))
@@ -133,6 +159,7 @@ class Executor:
             is_cancelled=lambda: run.should_end(self._now()),
             logger=self._state.log,
             notes=self._notes.book,
+            trace_context=run.trace_context,
         )
         return payload, context
 
@@ -178,17 +205,20 @@ class Executor:
         )
 
     def _log(self, run: Running, outcome: Outcome, seconds: float) -> None:
-        """One line a job, with its timing; successes at debug level, since they are many."""
-        log = self._state.log
-        say = log.debug if outcome.kind is OutcomeKind.SUCCEEDED else log.info
-        say(
+        """One line an attempt, if there is room; of an error only its kind."""
+        lines, well = self._lines, outcome.kind is OutcomeKind.SUCCEEDED
+        if well and not lines.room():
+            return
+        (lines.tell if well else lines.trouble)(
             "job ended",
             job_id=run.job.id,
             type=run.job.type,
+            queue=run.job.queue,
             attempt=run.job.attempts,
             outcome=str(outcome.kind),
-            seconds=round(seconds, 6),
+            ran_seconds=round(seconds, 6),
             error=outcome.error.kind if outcome.error else None,
+            trace_id=trace_id_of(run.trace_context) if run.trace_context else None,
         )
 
 

@@ -26,10 +26,20 @@ class Running:
     """One job in execution. `deadline` is monotonic seconds, `started_at` UTC seconds.
 
     Without an api (None) it runs under the broker's acknowledgement, and its token is that of the
-    message that brought it.
+    message that brought it. `trace_context` is what its handler may hand on (core/trace.py).
     """
 
-    __slots__ = ("api_name", "deadline", "job", "kind", "scope", "started_at", "token", "why")
+    __slots__ = (
+        "api_name",
+        "deadline",
+        "job",
+        "kind",
+        "scope",
+        "started_at",
+        "token",
+        "trace_context",
+        "why",
+    )
 
     def __init__(
         self, job: Job, kind: str, api_name: str | None, started_at: float, deadline: float
@@ -42,6 +52,7 @@ class Running:
         self.deadline = deadline
         self.scope = trio.CancelScope(deadline=deadline)
         self.why: Why | None = None
+        self.trace_context = job.trace_context
 
     def should_end(self, now: float) -> bool:
         """Whether its handler should end; `now` is monotonic."""

@@ -57,11 +57,13 @@ class Link:
     async def run(self) -> None:
         """Keep registered and heartbeating, in any start order, until it is cancelled."""
         self._state.beats[self._endpoint] = self._beat
+        self._state.turns[self._endpoint] = 0
         try:
             async with self._open_link(self._endpoint) as line:
                 await self._serve(HeardLink(line, self._state.answered))
         finally:
             del self._state.beats[self._endpoint]
+            del self._state.turns[self._endpoint]
 
     async def _serve(self, link: ControlLink) -> None:
         control = self._state.config.control
@@ -114,7 +116,8 @@ class Link:
         """
         state, waiting = self._state, False
         while True:
-            incarnation = state.incarnation
+            self._turn()
+            incarnation, number = state.incarnation, state.registration
             try:
                 answer = await link.register(self._registration())
             except HermesError as error:
@@ -132,7 +135,9 @@ class Link:
             state.leases.revoke(answer.invalid)
             session = self._session(link, answer)
             if session.link is link:
+                session.registration = number
                 state.sessions[answer.api_name] = session
+                state.learn_paused(session, answer.paused_queues)
                 self._log.info("registered", api=answer.api_name, worker_id=state.worker_id)
                 state.outcomes.set()
             return session
@@ -161,8 +166,12 @@ class Link:
         state = self._state
         fenced = 0
         while self._has(session, link):
+            self._turn()
             incarnation = state.incarnation
             try:
+                if session.registration != state.registration and not await self._renew(session):
+                    self._end(session, link)
+                    return
                 answer = await link.heartbeat(self._heartbeat(session, fenced))
             except HermesError as error:
                 self._log.warning("heartbeat failed", why=error.detail)
@@ -181,6 +190,24 @@ class Link:
                 continue
             await self._beat.wait(session.heartbeat_seconds)
 
+    async def _renew(self, session: Session) -> bool:
+        """Register anew what has changed, under the same session; False where that is over."""
+        state, incarnation, number = self._state, self._state.incarnation, self._state.registration
+        answer = await session.link.register(self._registration())
+        if answer.fenced:
+            state.reincarnate(incarnation)
+            return False
+        if state.incarnation != incarnation or answer.api_boot != session.api_boot:
+            return False
+        state.leases.revoke(answer.invalid)
+        session.registration = number
+        self._log.info("registered anew", api=session.api_name, worker_id=state.worker_id)
+        return True
+
+    def _turn(self) -> None:
+        """What the daemon's self-check sees: this link goes on."""
+        self._state.turns[self._endpoint] += 1
+
     def _has(self, session: Session, link: ControlLink) -> bool:
         current = self._state.sessions.get(session.api_name)
         return session.live and session.link is link and current is session
@@ -196,6 +223,9 @@ class Link:
         self._state.leases.cancel(answer.cancels)
         if answer.drain:
             self._state.drain_asked.set()
+        if answer.order is not None and answer.order.id != session.order_taken:
+            self._state.obey(session, answer.order)
+        self._state.learn_paused(session, answer.paused_queues)
         session.fence = max(session.fence, answer.fence_batch)
         return session.fence > fenced
 
@@ -226,6 +256,7 @@ class Link:
             held=state.leases.held(),
             labels=state.config.worker.labels,
             pulls=state.broker is not None,
+            drain_seconds=state.config.drain.seconds,
         )
 
     def _heartbeat(self, session: Session, fenced: int) -> Heartbeat:
@@ -240,6 +271,10 @@ class Link:
             load=load_of(state),
             draining=state.draining,
             fenced_batch=fenced,
+            paused=state.standing.paused,
+            since=state.standing.since,
+            reason=state.standing.reason,
+            order_taken=session.order_taken,
         )
 
 

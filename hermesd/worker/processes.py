@@ -59,15 +59,26 @@ class ProcessPool:
         self._nursery = nursery
         self._limits = PoolLimits() if limits is None else limits
         self._logger = structlog.get_logger() if logger is None else logger
-        self._slots = trio.Semaphore(size)
+        self._slots = trio.CapacityLimiter(size)
         self._idle: list[Child] = []
         self._children: set[Child] = set()
+        self._staff: set[Child] = set()  # those of them that are not leaving
         self._closed = False
 
     @property
     def child_pids(self) -> frozenset[int]:
         """The children that have not been reaped, at work or warm."""
         return frozenset(child.pid for child in self._children)
+
+    def resize(self, size: int, limits: PoolLimits) -> None:
+        """Have so many from now on; a child at work is replaced, or goes, when its job has ended.
+
+        How large a result may be stays as it was for children that live.
+        """
+        self._limits = limits
+        self._slots.total_tokens = size
+        while self._idle and self._too_many:
+            self._dismiss(self._idle.pop(0))
 
     async def run(
         self, task: ProcessTask, noted: Callable[[Noted], None] = _not_heard
@@ -109,8 +120,8 @@ class ProcessPool:
         except BaseException:
             await child.end()
             raise
-        if self._is_worn(child):
-            self._nursery.start_soon(child.retire)
+        if self._is_worn(child) or self._too_many:
+            self._dismiss(child)
         else:
             self._idle.append(child)
         return reply
@@ -165,6 +176,7 @@ class ProcessPool:
                 return child
         child = Child(self._limits.max_result_bytes, self._logger)
         self._children.add(child)
+        self._staff.add(child)
         self._nursery.start_soon(self._watch, child)
         return child
 
@@ -173,6 +185,16 @@ class ProcessPool:
             await child.watch()
         finally:
             self._children.discard(child)
+            self._staff.discard(child)
+
+    @property
+    def _too_many(self) -> bool:
+        """Whether more children are warm or at work than should be by now."""
+        return len(self._staff) > self._slots.total_tokens
+
+    def _dismiss(self, child: Child) -> None:
+        self._staff.discard(child)
+        self._nursery.start_soon(child.retire)
 
     def _is_worn(self, child: Child) -> bool:
         if child.jobs >= self._limits.max_jobs_per_child:

@@ -72,18 +72,27 @@ class Puller:
         self._broker = broker
         self._messages = messages
         self._claimer = claimer
-        names = Names.of(state.config.queue.namespace, state.config.queue.names)
-        queues = state.config.worker.queues
-        self._bands = {
-            band: [Source(names.queue_of(queue, band), queue, band) for queue in queues]
-            for band in Band
-        }
         self._turn = 0
+        self._names = Names.of(state.config.queue.namespace, state.config.queue.names)
+        self._bands: dict[Band, list[Source]] = {}
+        self.serve(state.config.worker.queues)
         self._kinds = {str(handler.type.kind) for handler in state.catalogue.handlers.values()}
         self._scope = trio.CancelScope()
         self._closed = False
         self._ended = trio.Event()
         self._ended.set()
+
+    def serve(self, queues: Sequence[str]) -> None:
+        """Pull from these from now on; what is known of one that was served stays known."""
+        known = {each.name: each for sources in self._bands.values() for each in sources}
+        names = self._names.queue_of
+        self._bands = {
+            band: [
+                known.get(names(queue, band)) or Source(names(queue, band), queue, band)
+                for queue in queues
+            ]
+            for band in Band
+        }
 
     async def run(self) -> None:
         """Pull and claim until `close`."""
@@ -117,6 +126,8 @@ class Puller:
             return self._broker.status.reason
         if self._closed or state.draining:
             return "draining"
+        if state.standing.paused:
+            return "paused"
         if not state.degraded and not any(each.live for each in state.sessions.values()):
             return "no api is reached"
         if self._claimer.failing and self._claimer.waiting:
@@ -177,9 +188,13 @@ class Puller:
         return False
 
     def _in_order(self) -> Iterator[Source]:
+        """The highest band first; paused queues are left out."""
+        paused = self._state.paused_queues
         for sources in self._bands.values():
             for i in range(len(sources)):
-                yield sources[(i + self._turn) % len(sources)]
+                source = sources[(i + self._turn) % len(sources)]
+                if source.queue not in paused:
+                    yield source
 
     def _wanted(self, source: Source, free: Mapping[str, int], reserved: Mapping[str, int]) -> int:
         """How many messages to ask for, so that each will have a slot; 0 to leave it alone.

@@ -64,6 +64,7 @@ class Reporter:
             view=state.view(session),
             outcomes=tuple(outcomes),
         )
+        begun = state.clock.monotonic()
         try:
             answer = await session.link.report(report)
         except (TooLarge, InvalidValue) as error:
@@ -74,6 +75,7 @@ class Reporter:
             )
             self._state.lose(session)
             return False
+        state.metrics.reported(len(outcomes), state.clock.monotonic() - begun)
         self._most = MAX_REPORT_OUTCOMES
         if answer.register_again:
             self._state.lose(session)
@@ -107,7 +109,6 @@ class Reporter:
         self._state.leases.settled(final)
         if clogged and not self._state.clogged:
             self._state.beat_now()
-        self._state.metrics.reported(len(final))
         return bool(final)
 
     def _next(self) -> tuple[Session | None, list[Outcome]]:

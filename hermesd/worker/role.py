@@ -26,10 +26,12 @@ from hermesd.worker.claim import Claimer, Pulled
 from hermesd.worker.degraded import Degraded
 from hermesd.worker.endpoints import Endpoints
 from hermesd.worker.execute import Executor
+from hermesd.worker.follow import Follower, pool_limits
+from hermesd.worker.gauges import Gauges
 from hermesd.worker.leases import Running
 from hermesd.worker.link import OpenLink
 from hermesd.worker.notes import NoteSender
-from hermesd.worker.processes import PoolLimits, ProcessPool
+from hermesd.worker.processes import ProcessPool
 from hermesd.worker.pull import Puller
 from hermesd.worker.pull_watch import PullWatch
 from hermesd.worker.receive import Receiver
@@ -102,12 +104,10 @@ async def run_worker(
             pool = ProcessPool(
                 services,
                 size=max(state.slots.totals[Kind.PROCESS], 1),
-                limits=PoolLimits(
-                    max_jobs_per_child=state.config.worker.max_jobs_per_child,
-                    max_result_bytes=state.config.worker.max_result_bytes,
-                ),
+                limits=pool_limits(state.config),
                 logger=state.log,
             )
+            state.metrics.watch(Gauges(state, pool))
             executor = Executor(state, pool, notes)
             receiver = Receiver(state, executor, jobs)
             intake = Intake.of(state, executor, jobs)
@@ -116,14 +116,17 @@ async def run_worker(
             )
             services.start_soon(reporter.run)
             services.start_soon(notes.run)
+            services.start_soon(executor.line.run)
             services.start_soon(sample_lag, state.lagged)
             services.start_soon(_watch_threads, state)
             services.start_soon(endpoints.run)
+            puller = None if intake is None else intake.puller
+            services.start_soon(Follower(state, executor, pool, endpoints, puller).run)
             if intake is not None and state.broker is not None:
                 services.start_soon(intake.puller.run)
                 services.start_soon(PullWatch(state, state.broker, intake.puller).run)
             task_status.started()
-            await _first(stop.drain.wait, state.drain_asked.wait)
+            await _first(stop.drain.wait, state.drain_asked.wait, state.standing.leave.wait)
             await drain(state, reporter, stop, intake)
             await pool.aclose()
             await _leave(state)
@@ -139,6 +142,7 @@ async def drain(
     """Refuse new jobs, let running ones end until the deadline, hand on the rest, flush."""
     leases = state.leases
     state.draining = True
+    state.standing.leaves(state.clock.utc())
     state.slots.closed = True
     state.beat_now()
     if intake is not None:
@@ -146,7 +150,7 @@ async def drain(
     running = len(leases.running) + len(leases.unclaimed)
     state.log.info("draining", running=running, seconds=state.config.drain.seconds)
     with trio.move_on_after(state.config.drain.seconds):
-        await _first(leases.wait_idle, stop.at_once.wait)
+        await _first(leases.wait_idle, stop.at_once.wait, state.standing.at_once.wait)
     handed_on = len(leases.running) + len(leases.unclaimed)
     leases.interrupt_all()
     with trio.move_on_after(ENDING_SECONDS):
@@ -208,9 +212,9 @@ async def _serve_http(
     await serve(
         app,
         listeners,
-        state.config.http,
+        lambda: state.config.http,
         stopping=closed,
-        drain_seconds=GONE_SECONDS,
+        drain_seconds=lambda: GONE_SECONDS,
         log=state.log,
         task_status=task_status,
     )
@@ -218,11 +222,11 @@ async def _serve_http(
 
 async def _watch_threads(state: WorkerState) -> None:
     """Threads that outlive their job's time are lost slots; too many, and the worker recycles."""
-    most = state.config.worker.max_lost_threads
-    grace = state.config.worker.timeout_grace_seconds
     while True:
         await trio.sleep(1.0)
         now = state.clock.monotonic()
+        most = state.config.worker.max_lost_threads
+        grace = state.config.worker.timeout_grace_seconds
         lost = sum(
             run.kind == Kind.THREAD and now > run.deadline + grace
             for run in state.leases.running.values()

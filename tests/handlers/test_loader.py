@@ -320,3 +320,7 @@ def test_an_observer_that_raises_is_logged_and_hurts_nobody() -> None:
     assert entry["event"] == "observer.failed"
     assert (entry["job_id"], entry["hook"]) == ("j", "hermesd_job_started")
     assert "Clumsy" in entry["plugin"]
+    assert (entry["error"], Path(entry["where"].partition(":")[0]).name) == (
+        "RuntimeError",
+        "test_loader.py",
+    )

@@ -3,7 +3,7 @@
 Every handler first appends "job lease attempt pid" to the file RECORD_FILE, so that a double start
 can be seen. Where CLOCK_FILE is set, the first eight bytes of that file (a double in native order)
 are seconds that the wall clock of this process is off by. HANDLERS, where set, names the types of
-the only handlers that it has.
+the only handlers that it has; CONFIG_FILES the files that are read, at first and at SIGHUP.
 """
 
 from __future__ import annotations
@@ -15,9 +15,13 @@ import signal
 import struct
 import sys
 import time
+from functools import partial
 from pathlib import Path
+from typing import Annotated, Literal
 
+import msgspec
 import trio
+from msgspec import Meta
 
 from hermesd.config import load
 from hermesd.core.backoff import Backoff, BackoffKind
@@ -204,6 +208,42 @@ async def blocker(payload: dict[str, float], ctx: JobContext) -> str:
     return "blocked"
 
 
+class Parcel(msgspec.Struct, forbid_unknown_fields=True):
+    """A payload of many kinds of members."""
+
+    to: str
+    weight: Annotated[int, Meta(ge=1, le=30, description="Kilograms")]
+    kind: Literal["letter", "box"] = "box"
+    fragile: bool = False
+    items: list[str] = []
+    note: str | None = None
+
+
+@job("parcel")
+async def parcel(payload: Parcel, ctx: JobContext) -> dict[str, str]:
+    """Tells where it went."""
+    record(ctx)
+    return {"sent_to": payload.to, "note": payload.note or ""}
+
+
+@job("parrot")
+async def parrot(payload: dict[str, str], ctx: JobContext) -> dict[str, str]:
+    """Says what it hears: in its log, in its progress, and in its result, or as its `error`."""
+    record(ctx)
+    ctx.log(payload["says"])
+    await ctx.progress(0.5, payload["says"])
+    if "error" in payload:
+        raise Permanent(payload["error"])
+    return payload
+
+
+@job("traced")
+async def traced(payload: dict[str, str], ctx: JobContext) -> list[str]:
+    """The trace that it belongs to."""
+    record(ctx)
+    return [ctx.traceparent, ctx.tracestate]
+
+
 def bend_clock(path: str) -> None:
     """Let the wall clock of this process be off by what the file says."""
     with Path(path).open("rb") as opened:
@@ -232,6 +272,9 @@ HANDLERS = [
     deaf,
     stubborn,
     blocker,
+    traced,
+    parcel,
+    parrot,
 ]
 
 if __name__ == "__main__":
@@ -240,4 +283,6 @@ if __name__ == "__main__":
     nowhere = Path("/nonexistent")
     wanted = os.environ.get("HANDLERS", "").split()
     extra = [each for each in HANDLERS if not wanted or each.type.name in wanted]
-    sys.exit(run(load([], os.environ, default_path=nowhere), sys.argv[1], extra=extra))
+    files = [Path(path) for path in os.environ.get("CONFIG_FILES", "").split()]
+    read = partial(load, files, os.environ, default_path=nowhere)
+    sys.exit(run(read(), sys.argv[1], extra=extra, read=read if files else None))

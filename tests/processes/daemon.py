@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,7 @@ from typing import Any, Final
 import trio
 
 APP: Final = Path(__file__).with_name("app.py")
+ACTIVATED: Final = Path(__file__).with_name("activated.py")
 PATIENCE_SECONDS: Final = 60.0
 SHOWN_LINES: Final = 300
 
@@ -31,15 +33,26 @@ class DaemonProcess:
 
     @classmethod
     async def start(
-        cls, nursery: trio.Nursery, name: str, arguments: Sequence[str], env: Mapping[str, str]
+        cls,
+        nursery: trio.Nursery,
+        name: str,
+        arguments: Sequence[str],
+        env: Mapping[str, str],
+        sockets: Sequence[tuple[str, socket.socket]] = (),
     ) -> DaemonProcess:
-        """Start `python APP arguments`; its log is read in `nursery` until it ends."""
+        """Start `python APP arguments`; its log is read in `nursery` until it ends.
+
+        `sockets` are passed under their names, as systemd does it; they stay the caller's too.
+        """
+        names, passed = [name for name, _ in sockets], [each.fileno() for _, each in sockets]
+        activated = [str(ACTIVATED), ":".join(names), ",".join(map(str, passed))]
         process = await trio.lowlevel.open_process(
-            [sys.executable, str(APP), *arguments],
+            [sys.executable, *(activated if sockets else ()), str(APP), *arguments],
             env=env,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
+            pass_fds=passed,
         )
         daemon = cls(name, process)
         nursery.start_soon(daemon._read)
@@ -68,6 +81,10 @@ class DaemonProcess:
     def sigterm(self) -> None:
         """Ask it to end."""
         self._process.send_signal(signal.SIGTERM)
+
+    def sighup(self) -> None:
+        """Ask it to read its configuration again."""
+        self._process.send_signal(signal.SIGHUP)
 
     def sigstop(self) -> None:
         """Let it stand still."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -51,8 +52,14 @@ class Deployment:
 
     async def start(self, name: str, role: str, **settings: str) -> DaemonProcess:
         """Start a daemon without waiting for it."""
+        return await self.start_on((), name, role, **settings)
+
+    async def start_on(
+        self, sockets: Sequence[tuple[str, socket.socket]], name: str, role: str, **settings: str
+    ) -> DaemonProcess:
+        """Start a daemon that is passed these sockets, as systemd does it."""
         env = {**self._environ(name), **self.settings, **settings}
-        daemon = await DaemonProcess.start(self._nursery, name, [role], env)
+        daemon = await DaemonProcess.start(self._nursery, name, [role], env, sockets)
         self.daemons.append(daemon)
         return daemon
 

@@ -40,6 +40,9 @@ class Line:
         self.heard_at = time.monotonic()
         self.number = 0  # of the last heartbeat
         self.leaving = threading.Event()
+        self.standing: dict[str, Any] = {"paused": False}  # as an operator has ordered
+        self.paused_queues: frozenset[str] = frozenset()
+        self._order_taken = ""
         self._address = address
         self._api_boot = ""
         self._interval = 0.0
@@ -126,6 +129,7 @@ class Line:
             self.leaving.set()
             return 0.0
         self._api_boot, self._interval = answer.api_boot, answer.heartbeat_seconds
+        self.paused_queues = frozenset(answer.paused_queues)
         tell("registered", store_id=answer.store_id)
         return self._interval
 
@@ -139,11 +143,30 @@ class Line:
                 number=self.number,
                 view=self.view(),
                 held=self.tokens(),
+                order_taken=self._order_taken,
+                **self.standing,
             ),
         )
-        if answer is not None and (answer.register_again or answer.fenced):
+        if answer is None:
+            return self._interval  # and what was told of queues counts still
+        if answer.register_again or answer.fenced:
             self._api_boot = ""
+            return self._interval
+        self.paused_queues = frozenset(answer.paused_queues)
+        if answer.HasField("order") and answer.order.id != self._order_taken:
+            self._obey(answer.order)
+            return 0.0  # so that the api hears of it soon
         return self._interval
+
+    def _obey(self, order: Any) -> None:
+        self._order_taken = order.id
+        if order.kind == "drain":
+            self.leaving.set()
+        else:
+            paused = order.kind == "pause"
+            since = {"since_unix": time.time(), "reason": order.reason} if paused else {}
+            self.standing = {"paused": paused, **since}
+        tell("obeyed", order=order.kind)
 
 
 def serve_probes(incarnation: str) -> ThreadingHTTPServer:

@@ -48,7 +48,8 @@ class Pulling:
     def run(self) -> None:
         """Until it is told to leave."""
         while not self._line.leaving.is_set():
-            messages = self._pull_if_declared()
+            stands = self._line.standing["paused"] or "default" in self._line.paused_queues
+            messages = [] if stands else self._pull_if_declared()
             for store_id in {message["store_id"] for _, message in messages}:
                 self._round(
                     store_id, [each for each in messages if each[1]["store_id"] == store_id]
@@ -109,6 +110,7 @@ class Pulling:
                 pb.Token(job_id=message["job"]["id"], lease=message["job"]["lease"])
                 for _, message in messages
             ],
+            queues=[message["job"]["queue"] for _, message in messages],
         )
         while (response := line.ask("Claim", request)) is None:
             if time.monotonic() - line.heard_at > self._ttl_seconds:
@@ -123,7 +125,7 @@ class Pulling:
                 granted[_claimed(message)] = json.loads(answer.job_json)
             else:
                 line.held.discard(_claimed(message))
-            if answer.verdict == "fenced":
+            if answer.verdict in ("fenced", "paused"):
                 self._channel.basic_reject(tag, requeue=True)
             elif answer.verdict in ("unknown", "foreign-store"):
                 self._channel.basic_reject(tag, requeue=False)

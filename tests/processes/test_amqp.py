@@ -9,6 +9,7 @@ import trio
 from processes.broker import BANDS, Broker
 from processes.client import until
 from processes.deployment import Deployment
+from processes.reloaded import ConfigFile, reload
 from processes.rungs import came_through, owned, owners, serves, started
 
 ONE_SLOT = {"HERMES_WORKER__ASYNC_SLOTS": "1"}
@@ -48,6 +49,47 @@ async def test_a_worker_without_a_broker_gets_what_waits_there(
     assert len(ladder.history.starts()) == 200
     assert await ladder.client.metric(CLAIMS, verdict="granted") == 0
     await until(partial(nothing_left, broker), "the messages to be cleared")
+
+
+async def test_a_queue_that_a_reload_adds_is_declared_filled_and_pulled_from(
+    ladder: Deployment,
+) -> None:
+    """The api makes it in the broker, and the worker that comes to serve it pulls."""
+    file = ConfigFile(ladder.folder / "hermes.toml", {"queues": {"mail": {}}})
+    worker = await ladder.worker("w1", **file.settings)
+    del file.tree["queues"]
+    file.write()
+    api = await ladder.api(**file.settings)
+    await serves(ladder, "amqp")
+    await file.reload(api, "queues", mail={})
+    await api.logged("topology declared", created=len(BANDS))
+    ids = [(await ladder.client.submit("note", queue="mail"))["job"]["id"] for _ in range(20)]
+    await owned(ladder, ids)
+    await file.reload(worker, "worker", queues=["default", "mail"])
+    await came_through(ladder, ids)
+    assert await ladder.client.metric(CLAIMS, verdict="granted") == 20
+
+
+async def test_a_new_password_is_used_after_a_reload(ladder: Deployment, broker: Broker) -> None:
+    """By all connections to the broker that are made from then on."""
+    secret, user = ladder.folder / "password", broker.namespace
+    await broker.control("add_user", user, "first")
+    await broker.control("set_permissions", "-p", "/", user, ".*", ".*", ".*")
+    secret.write_text("first\n")
+    file = ConfigFile(ladder.folder / "hermes.toml", {"queue": {"password_file": str(secret)}})
+    url = f"amqp://{user}@127.0.0.1:{broker.node.port}/"
+    both = await ladder.both(**file.settings, **ONE_SLOT, HERMES_QUEUE__URL=url)
+    await serves(ladder, "amqp")
+    await broker.control("change_password", user, "another")
+    await broker.cut_connections()
+    assert "refused" in (await both.logged("broker_away"))["reason"].lower()
+    secret.write_text("another\n")
+    line = await reload(both)
+    assert line["changed"] == ["queue.url"]
+    await serves(ladder, "amqp")
+    ids = await ladder.client.submit_many("note", {}, 50)
+    await came_through(ladder, ids)
+    assert not any("another" in str(line) for line in both.log)
 
 
 async def nothing_left(broker: Broker) -> bool:

@@ -22,6 +22,7 @@ from processes.rungs import owned
 SCRIPT = Path(__file__).with_name("foreign_worker.py")
 SLOTS = 8
 TYPE = "foreign.double"
+NAME = "foreign-1"
 
 
 class ForeignWorker:
@@ -136,6 +137,28 @@ async def test_it_runs_what_waits_in_the_broker_the_highest_band_first(
     assert rounds == [set(ids[n : n + SLOTS]) for n in range(len(ids) - SLOTS, -1, -SLOTS)]
     assert {each["verdict"] for each in worker.events("reported")} == {"VERDICT_RECORDED"}
     await empty(broker)
+
+
+async def test_it_does_what_operators_order(ladder: Deployment, broker: Broker) -> None:
+    """It pauses, lets a paused queue alone, goes on, and leaves when it is told to."""
+    await ladder.api(HERMES_LIVENESS__HEARTBEAT_SECONDS="0.5")
+    post = ladder.client.http.post
+    async with foreign_worker(ladder, broker) as worker:
+        await worker.tells("registered")
+        paused = (await post(f"/workers/{NAME}/pause", json={"reason": "why"})).json()
+        assert (paused["taken"], paused["workers"][0]["status"]) == (True, "paused")
+        [shown] = [w for w in await ladder.client.workers() if w["worker_id"] == NAME]
+        assert shown["reason"] == "why"
+        ids = await submit(ladder, [3] * 3)
+        assert (await post("/queues/default/pause")).status_code == 200
+        assert (await post(f"/workers/{NAME}/resume")).json()["taken"]
+        assert (await broker.messages())["default.normal"] == 3
+        assert worker.events("claimed") == []
+        assert (await post("/queues/default/resume")).status_code == 200
+        await all_done(ladder, ids)
+        assert (await post(f"/workers/{NAME}/drain")).status_code == 200
+        await worker.tells("left")
+        assert [each["order"] for each in worker.events("obeyed")] == ["pause", "resume", "drain"]
 
 
 async def test_doubled_and_stale_messages_run_nothing_twice(

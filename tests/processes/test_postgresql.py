@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import trio
-from databases.postgresql import PostgresServer
+from databases.postgresql import GUARDED, PASSWORD, PostgresServer
 
 from processes.client import until
 from processes.deployment import Deployment
+from processes.reloaded import ConfigFile, reload
 
 
 async def test_a_daemon_on_postgresql_outlives_its_server(
@@ -50,3 +51,46 @@ async def test_a_daemon_without_its_server_says_so_and_ends(
     daemon = await deployment.start("api", "api", HERMES_STORE__URL=url)
     assert await daemon.wait() not in (0, None)
     assert 'database \\"missing\\" does not exist' in daemon.told()
+
+
+async def test_a_new_password_is_used_after_a_reload(
+    deployment: Deployment, postgresql: PostgresServer
+) -> None:
+    """By all connections that are made from then on."""
+    client, secret = deployment.client, deployment.folder / "password"
+    if not postgresql.ask("SELECT 1 FROM pg_roles WHERE rolname = %s", GUARDED):
+        postgresql.ask(f"CREATE ROLE {GUARDED} LOGIN PASSWORD '{PASSWORD}'")
+    database = postgresql.fresh()
+    postgresql.ask(f"ALTER DATABASE {database} OWNER TO {GUARDED}")
+    postgresql.ask(f"ALTER SCHEMA public OWNER TO {GUARDED}", database=database)
+    secret.write_text(f"{PASSWORD}\n")
+    file = ConfigFile(deployment.folder / "hermes.toml", {"store": {"password_file": str(secret)}})
+    url = postgresql.url(database, user=GUARDED)
+    daemon = await deployment.both(**file.settings, HERMES_STORE__URL=url)
+    await client.routable("both")
+    try:
+        postgresql.ask(f"ALTER ROLE {GUARDED} PASSWORD 'another'")
+        postgresql.ask(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", database
+        )
+
+        async def refused() -> bool:
+            answer = await client.http.post("/jobs", json={"type": "note"})
+            return "password authentication failed" in answer.text
+
+        await until(refused, "the old password to be refused")
+        secret.write_text("another\n")
+        line = await reload(daemon)
+        assert line["changed"] == ["store.url"]
+
+        async def taken() -> str | None:
+            answer = await client.http.post("/jobs", json={"type": "note"})
+            found: str | None = answer.json()["job"]["id"] if answer.status_code == 202 else None
+            return found
+
+        job_id = await until(taken, "a submit that is taken")
+        assert job_id is not None
+        assert (await client.ended(job_id))["state"] == "succeeded"
+    finally:
+        postgresql.ask(f"ALTER ROLE {GUARDED} PASSWORD '{PASSWORD}'")
+    assert not any("another" in str(line) for line in daemon.log)

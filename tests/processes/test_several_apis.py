@@ -121,6 +121,7 @@ async def test_a_stream_tells_what_happens_at_the_other_api(several: SeveralApis
                     break
 
 
+@pytest.mark.faults
 async def test_an_idle_fleet_leaves_the_database_alone(
     several: SeveralApis, postgresql: PostgresServer, postgresql_url: str
 ) -> None:
@@ -144,6 +145,7 @@ async def test_an_idle_fleet_leaves_the_database_alone(
     assert rate < 5, f"{rate:.1f} transactions a second and api"
 
 
+@pytest.mark.faults
 async def test_a_bus_that_is_cut_delays_and_loses_nothing(
     several: SeveralApis, postgresql: PostgresServer
 ) -> None:

@@ -33,6 +33,7 @@ from hermesd.core.outcome import settle
 from hermesd.core.records import (
     Claim,
     ClaimAnswer,
+    ClaimVerdict,
     PulledOutcome,
     Report,
     ReportAnswer,
@@ -73,7 +74,8 @@ class SteppedClock(TrioClock):
 class Desk:
     """ControlService over a store.
 
-    While `refusing`, claims and reports raise that error; while `unable`, everything does.
+    While `refusing`, claims and reports raise that error; while `unable`, everything does. Workers
+    are `told` that these queues are paused; claims for those in `paused` are refused.
     """
 
     def __init__(self, store: MemoryStore, store_id: str) -> None:
@@ -83,6 +85,8 @@ class Desk:
         self.heartbeats: list[Heartbeat] = []
         self.refusing: HermesError | None = None
         self.unable: HermesError | None = None
+        self.paused: set[str] = set()
+        self.told: tuple[str, ...] = ()
         self.before_claim: Callable[[], Awaitable[None]] | None = None
 
     async def register(self, registration: Registration) -> RegistrationAnswer:
@@ -108,7 +112,7 @@ class Desk:
         """See ControlService."""
         self.heartbeats.append(heartbeat)
         [living] = await self.store.fleet.heard([heartbeat.incarnation])
-        return HeartbeatAnswer(fenced=not living)
+        return HeartbeatAnswer(fenced=not living, paused_queues=self.told)
 
     async def deregister(self, deregistration: Deregistration) -> None:
         """See ControlService."""
@@ -131,6 +135,8 @@ class Desk:
             await self.before_claim()
         if self.refusing is not None:
             raise self.refusing
+        if any(claim.queue in self.paused for claim in claims):
+            return [ClaimAnswer(verdict=ClaimVerdict.PAUSED) for _ in claims]
         return await self.store.jobs.claim(claims)
 
     @asynccontextmanager

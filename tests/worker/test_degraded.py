@@ -208,6 +208,7 @@ async def test_a_drain_publishes_what_no_api_takes(
     await world.succeeded(jobs)
 
 
+@pytest.mark.faults
 async def test_a_stalled_puller_begins_anew(
     world: World, rabbitmq: RabbitNode, doings: Doings
 ) -> None:
@@ -236,3 +237,22 @@ async def test_the_workers_pages_tell_of_the_line(
             stats = (await client.get("/stats")).json()
             assert (stats["broker"]["connected"], stats["degraded"]) == (True, False)
             assert "hermesd_worker_broker_serving 1.0" in (await client.get("/metrics")).text
+
+
+async def test_a_queue_that_was_paused_stays_so_without_any_api(
+    world: World, rabbitmq: RabbitNode, doings: Doings
+) -> None:
+    """What was told last counts, until an api says otherwise."""
+    world.desk.told = ("default",)
+    async with open_worker(world, rabbitmq.url(), doings.handlers) as worker:
+        await until(lambda: worker.state.paused_queues == {"default"}, "the api's word")
+        world.link.cut = True
+        jobs = await world.submit(jobs=3)
+        await until(lambda: not any(s.live for s in worker.state.sessions.values()), "the cut")
+        ttl_passes(worker)
+        await until(lambda: worker.state.degraded, "it to be without an api")
+        looks = world.link.calls.count("register")
+        await until(lambda: world.link.calls.count("register") > looks + 3, "time to pass")
+        assert (await world.waiting(), doings.begun) == (3, 0)
+        world.link.cut, world.desk.told = False, ()
+        await world.succeeded(jobs)

@@ -559,3 +559,14 @@ def test_a_handler_that_a_child_cannot_find_is_refused_at_once() -> None:
 
         @job("x", kind="process")
         def inner(payload: Any) -> None: ...
+
+
+async def test_children_are_replaced_by_the_limit_of_now() -> None:
+    """One that has run as many jobs as are allowed by now goes after its next."""
+    async with open_pool() as pool:
+        first = [(await about(pool))["pid"] for _ in range(3)]
+        pool.resize(1, PoolLimits(max_jobs_per_child=2))
+        later = [(await about(pool))["pid"] for _ in range(4)]
+    assert len({*first, later[0]}) == 1
+    assert later[1] == later[2]
+    assert len({*later}) == 3

@@ -16,6 +16,7 @@ from hermesd.core.broker import Message
 from hermesd.core.errors import StoreUnavailable
 from hermesd.core.fleet import Heartbeat
 from hermesd.core.job import Job
+from hermesd.core.orders import OrderKind, WorkerOrder
 from hermesd.core.states import State
 from hermesd.handlers.contract import Handler, job
 from hermesd.queues.topology import topology_of
@@ -286,6 +287,7 @@ async def test_many_small_jobs_of_all_bands_are_pulled_many_at_a_time(
     assert await world.waiting() == 0
 
 
+@pytest.mark.faults
 async def test_pulling_goes_on_after_the_broker_was_away(
     world: World, rabbitmq: RabbitNode, doings: Doings
 ) -> None:
@@ -306,3 +308,59 @@ async def test_pulling_goes_on_after_the_broker_was_away(
         assert sorted(doings.begun) == sorted(each.id for each in jobs)
         await until(lambda: world.line.status.serving, "the other line")
         await world.all_waiting(0)
+
+
+async def test_nothing_is_pulled_from_a_paused_queue(
+    world: World, rabbitmq: RabbitNode, doings: Doings
+) -> None:
+    """As soon as an api says so; what waits there stays until another word."""
+    world.desk.told = ("default",)
+    jobs = await world.submit(jobs=3)
+    async with open_worker(world, rabbitmq.url(), doings.handlers) as worker:
+        await until(lambda: worker.state.paused_queues == {"default"}, "the api's word")
+        beats = len(world.desk.heartbeats)
+        await until(lambda: len(world.desk.heartbeats) > beats + 5, "time to pass")
+        assert (await world.waiting(), doings.begun) == (3, [])
+        world.desk.told = ()
+        await world.succeeded(jobs)
+
+
+async def test_a_claim_for_a_paused_queue_sends_the_message_back(
+    world: World, rabbitmq: RabbitNode, doings: Doings
+) -> None:
+    """It was pulled before the worker knew; nothing is lost, and nothing goes round and round."""
+    world.desk.paused = {"default"}
+
+    async def tell() -> None:
+        world.desk.told = ("default",)
+
+    world.desk.before_claim = tell
+    jobs = await world.submit(jobs=1)
+    async with open_worker(world, rabbitmq.url(), doings.handlers) as worker:
+        await until(lambda: worker.counted("claims", verdict="paused") >= 1, "the refusal")
+        await world.all_waiting(1)
+        beats = len(world.desk.heartbeats)
+        await until(lambda: len(world.desk.heartbeats) > beats + 5, "time to pass")
+        assert worker.counted("claims", verdict="paused") <= 3
+        assert worker.state.slots.free() == worker.state.slots.totals
+        assert not worker.state.leases.in_hand
+        world.desk.paused, world.desk.told, world.desk.before_claim = set(), (), None
+        await world.succeeded(jobs)
+        assert {claim.queue for claims in world.desk.claims for claim in claims} == {"default"}
+
+
+async def test_a_paused_worker_pulls_nothing(
+    world: World, rabbitmq: RabbitNode, doings: Doings
+) -> None:
+    """Until it is resumed."""
+    async with open_worker(world, rabbitmq.url(), doings.handlers) as worker:
+        await until(lambda: bool(worker.state.sessions), "the api")
+        [session] = worker.state.sessions.values()
+        worker.state.obey(session, WorkerOrder(id="1", kind=OrderKind.PAUSE))
+        jobs = await world.submit(jobs=2)
+        beats = len(world.desk.heartbeats)
+        await until(lambda: len(world.desk.heartbeats) > beats + 5, "time to pass")
+        assert (await world.waiting(), doings.begun) == (2, [])
+        assert world.desk.heartbeats[-1].paused
+        worker.state.obey(session, WorkerOrder(id="2", kind=OrderKind.RESUME))
+        await world.succeeded(jobs)

@@ -15,6 +15,7 @@ import msgspec
 
 from hermesd.core.job import ErrorInfo, Job
 from hermesd.core.outcome import OutcomeKind
+from hermesd.core.trace import InChild
 from hermesd.handlers.context import JobContext
 from hermesd.handlers.contract import Handler
 from hermesd.handlers.notes import TakesNotes
@@ -40,10 +41,18 @@ class ProcessTask(msgspec.Struct, frozen=True, kw_only=True):
     labels: dict[str, str] = {}
     timeout_seconds: float = 300.0
     settings: dict[str, Any] = {}
+    trace_context: str | None = None
+    traced: InChild = InChild.NOT
 
     @classmethod
     def for_job(
-        cls, handler: Handler, job: Job, settings: Mapping[str, Any] | None = None
+        cls,
+        handler: Handler,
+        job: Job,
+        settings: Mapping[str, Any] | None = None,
+        *,
+        trace_context: str | None = None,
+        traced: InChild = InChild.NOT,
     ) -> ProcessTask:
         """The task of the attempt that `job` is in; `settings` are its plugin's."""
         return cls(
@@ -61,6 +70,8 @@ class ProcessTask(msgspec.Struct, frozen=True, kw_only=True):
             labels=job.labels,
             timeout_seconds=job.timeout,
             settings=dict(settings or {}),
+            trace_context=trace_context,
+            traced=traced,
         )
 
     def context(self, notes: TakesNotes) -> JobContext:
@@ -78,6 +89,7 @@ class ProcessTask(msgspec.Struct, frozen=True, kw_only=True):
             timeout_seconds=self.timeout_seconds,
             settings=self.settings,
             notes=notes,
+            trace_context=self.trace_context,
         )
 
 

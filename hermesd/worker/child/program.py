@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+import hermesd
 from hermesd.core.outcome import OutcomeKind
 from hermesd.handlers.context import JobContext
 from hermesd.handlers.contract import Handler
@@ -89,9 +90,18 @@ def _perform(
 def _run(handler: Handler, task: ProcessTask, notes: ChildNotes) -> Any:
     payload = handler.decode(task.payload)
     context = task.context(notes)
-    if not handler.is_async:
-        return handler.invoke(payload, context)
-    return _run_async(handler, payload, context)
+    with _trace_of(task):
+        if not handler.is_async:
+            return handler.invoke(payload, context)
+        return _run_async(handler, payload, context)
+
+
+def _trace_of(task: ProcessTask) -> contextlib.AbstractContextManager[None]:
+    if not task.traced:
+        return contextlib.nullcontext()
+    from hermesd.observe import otel  # only here: where the worker traces it is installed
+
+    return otel.continued(task.trace_context, task.traced, os.environ, hermesd.__version__)
 
 
 def _run_async(handler: Handler, payload: Any, context: JobContext) -> Any:
