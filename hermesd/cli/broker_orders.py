@@ -16,6 +16,7 @@ from hermesd.cli.broker_letters import Picked
 from hermesd.cli.connection import connected
 from hermesd.cli.exits import Failed
 from hermesd.cli.options import URL_KEY
+from hermesd.cli.parts import confirm, counted_jobs, rest_of, shown
 from hermesd.cli.screen import Screen, printable
 from hermesd.cli.settings import Settings
 from hermesd.client import Client, Selection
@@ -99,13 +100,14 @@ def carry_out(settings: Settings, order: Order) -> int:
         with reached():
             matched = broker.count(order.picked)
     told: dict[str, Any] = {}
+    answer = None
     if order.where != BROKER:
         with connected(settings) as client:
-            _confirm(order, client, matched)
-            answer = order.act.store(client, dry_run=order.dry_run, **order.selection)
+            jobs = _confirm(order, client, matched)
+            answer = _in_store(screen, order, client, jobs)
         if broker is None:
             _tell_store(screen, order, answer)
-            return exits.OK
+            return rest_of(screen, answer)
         told = {"matched": answer.matched, order.act.done: _changed(order, answer)}
     else:
         _confirm(order, None, matched)
@@ -113,34 +115,56 @@ def carry_out(settings: Settings, order: Order) -> int:
     if broker is not None and order.picked is not None and matched and not order.dry_run:
         with reached():
             moved = order.act.broker(broker, order.picked, matched)
-    return _tell_both(screen, order, told, matched, moved)
+    code = _tell_both(screen, order, told, matched, moved)
+    return code or (exits.OK if answer is None else rest_of(screen, answer))
 
 
-def _confirm(order: Order, client: Client | None, messages: int) -> None:
-    """Ask on a terminal, where something is lost or a message of the broker goes back."""
+def _confirm(order: Order, client: Client | None, messages: int) -> int | None:
+    """Ask on a terminal, but not for the new run of a few jobs; how many jobs, where it was asked.
+
+    Jobs that are named by their ids are a few, and a new run of them loses nothing.
+    """
     if order.dry_run or not order.ask or not sys.stdin.isatty():
-        return
-    if not (order.act.loss or messages):
-        return
-    parts = []
+        return None
+    if order.selection.get("ids") and not (order.act.loss or messages):
+        return None
+    parts, jobs = [], None
     if client is not None:
-        parts.append(_jobs(order.act.store(client, dry_run=True, **order.selection).matched))
+        jobs = _matched(order, client)
+        parts.append(counted_jobs(jobs))
     if messages or client is None:
         parts.append(_messages(messages))
     for_good = " for good" if order.act.loss else ""
     question = f"{order.act.name.capitalize()} {' and '.join(parts)}{for_good}?"
-    if not click.confirm(question, err=True):
-        detail = f"nothing was {_word(order)}"
-        raise Failed(exits.REFUSED, detail, {"slug": "not-confirmed"})
+    confirm(question, f"nothing was {_word(order)}")
+    return jobs
+
+
+def _matched(order: Order, client: Client) -> int:
+    counted: int = order.act.store(client, dry_run=True, **order.selection).matched
+    return counted
+
+
+def _in_store(screen: Screen, order: Order, client: Client, jobs: int | None) -> Any:
+    """Do it there, showing how far it has come; `jobs` are meant (None: not known yet)."""
+    if order.dry_run:
+        return order.act.store(client, dry_run=True, **order.selection)
+
+    def total() -> int:
+        return _matched(order, client) if jobs is None else jobs
+
+    with shown(screen, order.act.name, total) as on_part:
+        return order.act.store(client, on_part=on_part, **order.selection)
 
 
 def _tell_store(screen: Screen, order: Order, answer: Any) -> None:
     if screen.as_json:
-        screen.emit(answer)
+        done = {"matched": answer.matched, order.act.done: _changed(order, answer)}
+        screen.emit({**done, "skipped": answer.skipped})
     elif order.dry_run:
-        screen.line(f"{_jobs(answer.matched)} would be {_word(order)}")
+        screen.line(f"{counted_jobs(answer.matched)} would be {_word(order)}")
     else:
-        screen.line(f"{_jobs(_changed(order, answer))} {_word(order)}")
+        screen.line(f"{counted_jobs(_changed(order, answer))} {_word(order)}")
 
 
 def _tell_both(
@@ -156,7 +180,7 @@ def _tell_both(
         would = "would be " if order.dry_run else ""
         key = "matched" if order.dry_run else order.act.done
         if store:
-            screen.line(f"{_jobs(store[key])} {would}{_word(order)}")
+            screen.line(f"{counted_jobs(store[key])} {would}{_word(order)}")
         messages = _messages(matched if order.dry_run else count)
         screen.line(f"{messages} {would}{_word(order)}")
         for message_id, reason in kept.items():
@@ -176,10 +200,6 @@ def _changed(order: Order, answer: Any) -> int:
 
 def _word(order: Order) -> str:
     return "deleted" if order.act.loss else order.act.done
-
-
-def _jobs(count: int) -> str:
-    return "1 job" if count == 1 else f"{count} jobs"
 
 
 def _messages(count: int) -> str:

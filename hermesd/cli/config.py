@@ -10,7 +10,9 @@ from typing import Any, NoReturn
 import click
 import tomli_w
 
+from hermesd.cli.options import instance_option, json_option
 from hermesd.cli.settings import Settings
+from hermesd.config import Instance
 from hermesd.config.edit import replace_file, set_key
 from hermesd.config.effective import effective, origin_lines, with_origins
 from hermesd.config.keys import parse_key
@@ -26,11 +28,13 @@ def config() -> None:
 
 
 @config.command()
+@instance_option
+@json_option
 @click.pass_obj
-def check(settings: Settings) -> None:
+def check(settings: Settings, instance: Instance | None) -> None:
     """Read the configuration and say "ok", or everything that is wrong with it (exit 78)."""
     try:
-        load_with_origins(settings.config_paths, os.environ)
+        load_with_origins(settings.config_paths, os.environ, instance=instance)
     except ConfigError as exc:
         if settings.json:
             click.echo(json.dumps({"ok": False, "problems": exc.problems}))
@@ -41,11 +45,12 @@ def check(settings: Settings) -> None:
 @config.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of TOML.")
 @click.option("--origin", is_flag=True, help="One line a key, with where its value came from.")
+@instance_option
 @click.pass_obj
-def show(settings: Settings, as_json: bool, origin: bool) -> None:
+def show(settings: Settings, as_json: bool, origin: bool, instance: Instance | None) -> None:
     """Print every key with the value in effect; secrets are masked."""
     try:
-        loaded = load_with_origins(settings.config_paths, os.environ)
+        loaded = load_with_origins(settings.config_paths, os.environ, instance=instance)
     except ConfigError as exc:
         _refuse(exc)
     tree = masked(effective(loaded.config))

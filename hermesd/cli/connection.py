@@ -24,7 +24,8 @@ from hermesd.client import (
     UnknownOutcomeError,
     WaitTimeout,
 )
-from hermesd.config import ApiSection, load
+from hermesd.config import ApiSection
+from hermesd.config.load import build, read_document
 from hermesd.core.errors import ConfigError
 
 RETRIES: Final = 3  # somebody may be waiting at a terminal
@@ -48,7 +49,8 @@ def api_url(settings: Settings) -> str:
     if url:
         return url if "://" in url else f"http://{url}"
     try:
-        return configured_url(load(settings.config_paths, os.environ).api)
+        # The files with secrets, which the daemon alone may be able to read, are of no use here.
+        return configured_url(build(read_document(settings.config_paths, os.environ)).api)
     except ConfigError as error:
         problems = [*error.problems, "(or say where the api is by --url or HERMES_URL)"]
         raise ConfigError(problems) from error

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import click
 
@@ -24,18 +23,22 @@ from hermesd.cli.broker_orders import (
 from hermesd.cli.broker_tables import body_text, dead_of_both, letter_record
 from hermesd.cli.connection import connected
 from hermesd.cli.exits import Failed
+from hermesd.cli.filters import filters_of, job_only, job_only_filters
 from hermesd.cli.jobs import collect, show_page
 from hermesd.cli.options import Moment, json_option, labels_option, limit_option
 from hermesd.cli.screen import Screen
 from hermesd.cli.settings import Settings
-from hermesd.cli.tables import dead_table, job_record
-from hermesd.client import ApiError, Client, JobPage, JobView, Selection, calls
+from hermesd.cli.tables import dead_table, group_table, job_record
+from hermesd.client import ApiError, Client, DlqFilters, Filters, JobPage, JobView, Selection
+from hermesd.client.bulk import dlq_purge
 from hermesd.core.states import State
 
 if TYPE_CHECKING:
     from hermesd.cli.broker_dead import Seen
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+MAX_GROUPS: Final = 100  # of one answer
 
 REQUEUE: Final = Act(
     name="requeue",
@@ -70,41 +73,31 @@ def dlq() -> None:
 
 
 @dlq.command("list")
-@click.option("--type", "job_type", help="Only of this job type.")
+@click.option("--type", help="Only of this job type.")
 @click.option("--queue", help="Only of this queue.")
-@click.option("--error-kind", help="Only jobs with this kind of error (timeout, crashed, ...).")
+@job_only_filters
 @click.option("--cursor", help="Go on from the `next_cursor` of an earlier list of jobs.")
 @_where_option
 @limit_option(50)
 @json_option
 @click.pass_obj
-def list_(
-    settings: Settings,
-    job_type: str | None,
-    queue: str | None,
-    error_kind: str | None,
-    cursor: str | None,
-    where: str,
-    limit: int,
-) -> None:
+def list_(settings: Settings, /, cursor: str | None, where: str, limit: int, **chosen: Any) -> None:
     """List dead jobs, newest first, and the dead messages of the broker, as they lie there."""
     screen = Screen.of(settings)
+    filters = cast(DlqFilters, filters_of(chosen))
     broker = asked_broker(settings, where)
     page = JobPage(jobs=())
     if where != BROKER:
         with connected(settings) as client:
             page = collect(
-                lambda cursor, size: client.dlq(
-                    job_type=job_type, queue=queue, error_kind=error_kind, cursor=cursor, limit=size
-                ),
+                lambda cursor, size: client.dlq(cursor=cursor, limit=size, **filters),
                 cursor,
                 limit,
             )
-    if broker is None or error_kind or cursor:
+    if broker is None or job_only(filters) or cursor:
         show_page(screen, page, dead_table)
         return
-    every = not (job_type or queue)
-    picked = Picked(type=job_type, queue=queue, everything=every)
+    picked = Picked(type=chosen["type"], queue=chosen["queue"], everything=not filters)
     try:
         with reached():
             seen = broker.look(picked, limit)
@@ -149,17 +142,44 @@ def show(settings: Settings, dead_id: str, where: str) -> None:
         letter_record(screen, letter, body)
 
 
+@dlq.command()
+@click.option("--type", multiple=True, help="Any of these job types.")
+@click.option("--queue", multiple=True, help="Any of these queues.")
+@labels_option("Only of jobs with this label; may be repeated.")
+@click.option("--after", type=Moment(), help="Created after this (or: at most so long ago).")
+@click.option("--before", type=Moment(), help="Created before this (or: longer ago).")
+@limit_option(MAX_GROUPS)
+@json_option
+@click.pass_obj
+def groups(settings: Settings, /, limit: int, **chosen: Any) -> None:
+    """Show what dead jobs have in common: type, kind of error, and its first line.
+
+    Numbers and ids in it are shown as #. To requeue or purge a group, give these back: --type,
+    --error-kind and --error.
+    """
+    screen = Screen.of(settings)
+    filters = cast(Filters, filters_of(chosen))
+    with connected(settings) as client:
+        found = client.dlq_groups(limit=min(limit, MAX_GROUPS), **filters)
+    if screen.as_json:
+        screen.emit(found)
+        return
+    group_table(screen, found.groups)
+    if found.more_groups:
+        screen.note(f"there are {found.more_groups} more groups")
+    if not found.complete:
+        screen.note(f"these are the newest {found.jobs} dead jobs; older ones were not looked at")
+
+
 def _selection_options(command: F) -> F:
     for option in (
         click.option("--dry-run", is_flag=True, help="Only count them."),
         click.option("--yes", is_flag=True, help="Do not ask."),
         _where_option,
         click.option("--all", "everything", is_flag=True, help="All that is dead."),
-        click.option("--before", type=Moment(), help="Jobs created before this (or: longer ago)."),
-        labels_option("Only jobs with this label; may be repeated."),
-        click.option("--error-kind", help="Only jobs with this kind of error."),
+        job_only_filters,
         click.option("--queue", help="Only of this queue."),
-        click.option("--type", "job_type", help="Only of this job type."),
+        click.option("--type", help="Only of this job type."),
         click.argument("ids", metavar="[ID...]", nargs=-1),
     ):
         command = option(command)
@@ -174,7 +194,7 @@ def requeue(settings: Settings, /, **chosen: Any) -> int:
     """Start a new run of dead jobs: by ID, by filters, or --all.
 
     The broker's messages go back to where they were published, each when the broker has confirmed
-    its copy. On a terminal it asks first if there are such messages.
+    its copy. On a terminal it asks first, unless it is for some jobs by ID alone.
     """
     return carry_out(settings, _order(REQUEUE, **chosen))
 
@@ -188,47 +208,28 @@ def purge(settings: Settings, /, **chosen: Any) -> int:
     return carry_out(settings, _order(PURGE, **chosen))
 
 
-def _order(act: Act, *, where: str, dry_run: bool, yes: bool, **chosen: Any) -> Order:
-    selection = _selection(**chosen)
-    calls.dlq_purge(selection, dry_run=True)  # refuses nothing at all, and contradictions
-    of_jobs = {"error_kind", "label", "before"} & selection.keys()
-    picked = Picked(
-        ids=selection.get("ids", ()),
-        type=selection.get("type"),
-        queue=selection.get("queue"),
-        everything=selection.get("everything", False),
-    )
+def _order(
+    act: Act,
+    *,
+    ids: Sequence[str],
+    everything: bool,
+    where: str,
+    dry_run: bool,
+    yes: bool,
+    **chosen: Any,
+) -> Order:
+    filters = filters_of(chosen)
+    selection = cast(Selection, {**filters, "ids": ids or None, "everything": everything})
+    dlq_purge(selection, dry_run=True)  # refuses nothing at all, and contradictions
+    picked = Picked(ids=ids, type=chosen["type"], queue=chosen["queue"], everything=everything)
     return Order(
         act=act,
         selection=selection,
-        picked=None if of_jobs else picked,
+        picked=None if job_only(filters) else picked,
         where=where,
         dry_run=dry_run,
         ask=not yes,
     )
-
-
-def _selection(
-    ids: Sequence[str],
-    job_type: str | None,
-    queue: str | None,
-    error_kind: str | None,
-    labels: dict[str, str],
-    before: datetime | None,
-    everything: bool,
-) -> Selection:
-    selection = Selection(ids=ids, everything=everything)
-    if job_type:
-        selection["type"] = job_type
-    if queue:
-        selection["queue"] = queue
-    if error_kind:
-        selection["error_kind"] = error_kind
-    if labels:
-        selection["label"] = labels
-    if before:
-        selection["before"] = before
-    return selection
 
 
 def _job(client: Client, job_id: str, *, needed: bool) -> JobView | None:

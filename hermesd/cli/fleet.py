@@ -1,4 +1,4 @@
-"""`hermesd workers`, `types` and `stats`: what there is to run jobs on, and how it is doing."""
+"""`hermesd types` and `stats`: what can be run, and how the daemon is doing."""
 
 from __future__ import annotations
 
@@ -10,35 +10,7 @@ from hermesd.cli.connection import connected
 from hermesd.cli.options import json_option
 from hermesd.cli.screen import Screen, span
 from hermesd.cli.settings import Settings
-
-
-@click.command()
-@json_option
-@click.pass_obj
-def workers(settings: Settings) -> None:
-    """Show the workers and their free slots."""
-    screen = Screen.of(settings)
-    with connected(settings) as client:
-        fleet = client.workers()
-    if screen.as_json:
-        screen.emit(fleet)
-        return
-    rows = (
-        (
-            worker.worker_id,
-            worker.status,
-            worker.machine,
-            worker.address,
-            " ".join(f"{kind} {worker.free.get(kind, 0)}/{n}" for kind, n in worker.slots.items()),
-            " ".join(worker.queues),
-            str(len(worker.types)),
-            worker.version,
-            screen.when_unix(worker.last_seen_unix),
-        )
-        for worker in fleet.workers
-    )
-    columns = ("worker", "status", "machine", "address", "free", "queues", "types", "version")
-    screen.table((*columns, "last seen"), rows, nothing="no workers")
+from hermesd.client.answers import Quantiles
 
 
 @click.command()
@@ -89,8 +61,16 @@ def stats(settings: Settings) -> None:
             ("  by priority", _counts(answer.waiting.by_priority)),
             ("workers", _counts(answer.workers)),
             ("since start", _counts(answer.since_start)),
+            ("lately, until start", _quantiles(answer.recent.all.wait)),
+            ("lately, in handlers", _quantiles(answer.recent.all.run)),
         ]
     )
+
+
+def _quantiles(found: Quantiles | None) -> str:
+    if found is None:
+        return ""
+    return ", ".join(f"{name} {span(getattr(found, name))}" for name in ("p50", "p95", "p99"))
 
 
 def _counts(counts: Mapping[str, object]) -> str:

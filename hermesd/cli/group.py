@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 import msgspec
+from click.shell_completion import CompletionItem
 
 from hermesd.cli import exits
 from hermesd.cli.exits import Failed, failed
@@ -44,6 +45,15 @@ class LazyGroup(click.Group):
         """The list for --help, from the table alone."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, about) for name, (_, about) in self.lazy.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Names for a shell, from the table alone; options as click has them."""
+        names = [
+            CompletionItem(name, help=about)
+            for name, (_, about) in self.lazy.items()
+            if name.startswith(incomplete)
+        ]
+        return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the command; click would give a closed pipe and Ctrl-C codes of its own."""

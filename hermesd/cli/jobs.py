@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from datetime import datetime
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import click
 import msgspec
 
 from hermesd.cli import exits
+from hermesd.cli.bulk import Many
 from hermesd.cli.connection import connected, ended_by
+from hermesd.cli.filters import filters_of, job_filters
 from hermesd.cli.follow import Watcher
 from hermesd.cli.group import tell
-from hermesd.cli.options import Moment, json_option, labels_option, limit_option
+from hermesd.cli.options import json_option, limit_option
 from hermesd.cli.screen import Screen
 from hermesd.cli.settings import Settings
 from hermesd.cli.tables import (
@@ -24,8 +25,10 @@ from hermesd.cli.tables import (
     line_row,
     state_text,
 )
-from hermesd.client import ApiError, Client, JobFilters, JobPage, JobView, LogPage, calls
-from hermesd.core.states import State
+from hermesd.cli.tail import tail
+from hermesd.client import ApiError, Client, JobPage, JobView, LogPage, calls
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 PAGE_SIZE = 500
 _FOLLOW_SECONDS = 1.0  # how late a line is shown
@@ -37,41 +40,19 @@ def jobs() -> None:
     """List, show, cancel and retry jobs."""
 
 
+jobs.add_command(tail)
+
+
 @jobs.command("list")
-@click.option(
-    "--state", multiple=True, type=click.Choice([str(state) for state in State]), help="Any of."
-)
-@click.option("--type", "types", multiple=True, help="Any of these job types.")
-@click.option("--queue", "queues", multiple=True, help="Any of these queues.")
-@labels_option("Only with this label; may be repeated.")
-@click.option("--worker", help="Only those this worker has or had.")
-@click.option("--after", type=Moment(), help="Created after this (or: at most so long ago).")
-@click.option("--before", type=Moment(), help="Created before this (or: longer ago).")
+@job_filters
 @click.option("--cursor", help="Go on from the `next_cursor` of an earlier list.")
 @limit_option(50)
 @json_option
 @click.pass_obj
-def list_(
-    settings: Settings,
-    state: Sequence[str],
-    types: Sequence[str],
-    queues: Sequence[str],
-    labels: dict[str, str],
-    worker: str | None,
-    after: datetime | None,
-    before: datetime | None,
-    cursor: str | None,
-    limit: int,
-) -> None:
+def list_(settings: Settings, /, cursor: str | None, limit: int, **chosen: Any) -> None:
     """List jobs, newest first."""
     screen = Screen.of(settings)
-    filters = JobFilters(state=state, type=types, queue=queues, label=labels)
-    if worker:
-        filters["worker"] = worker
-    if after:
-        filters["after"] = after
-    if before:
-        filters["before"] = before
+    filters = filters_of(chosen)
     with connected(settings) as client:
         page = collect(
             lambda cursor, size: client.jobs(cursor=cursor, limit=size, **filters), cursor, limit
@@ -94,22 +75,45 @@ def show(settings: Settings, job_id: str) -> None:
         job_record(screen, job)
 
 
-@jobs.command()
-@click.argument("job_ids", metavar="ID...", nargs=-1, required=True)
-@json_option
-@click.pass_obj
-def cancel(settings: Settings, job_ids: Sequence[str]) -> int:
-    """Cancel jobs; a running one is asked to end."""
-    return _each(settings, job_ids, Client.cancel)
+def _choice(command: F) -> F:
+    for option in (
+        job_filters,
+        click.option("--all", "everything", is_flag=True, help="All of them."),
+        click.option("--yes", is_flag=True, help="Do not ask."),
+        click.option("--dry-run", is_flag=True, help="Only count them."),
+        click.argument("ids", metavar="[ID...]", nargs=-1),
+    ):
+        command = option(command)
+    return command
 
 
 @jobs.command()
-@click.argument("job_ids", metavar="ID...", nargs=-1, required=True)
+@_choice
 @json_option
 @click.pass_obj
-def retry(settings: Settings, job_ids: Sequence[str]) -> int:
-    """Start a new run of failed jobs; scheduled ones become due now."""
-    return _each(settings, job_ids, Client.retry)
+def cancel(settings: Settings, /, ids: Sequence[str], **chosen: Any) -> int:
+    """Cancel jobs; a running one is asked to end.
+
+    By ID, or by filters (or --all) whatever waits or runs of them. On a terminal it asks first.
+    """
+    if ids:
+        return _each(settings, ids, chosen, Client.cancel)
+    return Many("cancel", "cancelled", Client.cancel_jobs).carry_out(settings, **chosen)
+
+
+@jobs.command()
+@_choice
+@json_option
+@click.pass_obj
+def retry(settings: Settings, /, ids: Sequence[str], **chosen: Any) -> int:
+    """Start a new run of failed jobs; scheduled ones become due now.
+
+    By ID, or by filters (or --all) of the failed jobs; of the scheduled ones with --state. On a
+    terminal it asks first.
+    """
+    if ids:
+        return _each(settings, ids, chosen, Client.retry)
+    return Many("retry", "retried", Client.retry_jobs).carry_out(settings, **chosen)
 
 
 @jobs.command()
@@ -180,8 +184,15 @@ def _show_lines(screen: Screen, watcher: Watcher, job: JobView) -> None:
             screen.row(line_row(line))
 
 
-def _each(settings: Settings, job_ids: Sequence[str], act: Callable[[Client, str], JobView]) -> int:
+def _each(
+    settings: Settings,
+    job_ids: Sequence[str],
+    chosen: Mapping[str, Any],
+    act: Callable[[Client, str], JobView],
+) -> int:
     """Acts on each job, whatever the api says to the others; the first refusal's exit code."""
+    if any(value for name, value in chosen.items() if name != "yes"):
+        raise click.UsageError("ids stand alone: no filter, --all or --dry-run beside them.")
     screen = Screen.of(settings)
     done: list[JobView] = []
     exit_code = exits.OK

@@ -16,13 +16,20 @@ from hermesd.cli.settings import Settings
 
 COMMANDS: Final = {
     "serve": ("hermesd.cli.serve:serve", "Run the daemon as api, worker or both."),
-    "submit": ("hermesd.cli.submit:submit", "Submit a job, and with --wait see it through."),
+    "submit": (
+        "hermesd.cli.submit:submit",
+        "Submit a job, and with --wait see it through; or a file of jobs.",
+    ),
     "jobs": ("hermesd.cli.jobs:jobs", "List, show, cancel and retry jobs."),
     "dlq": ("hermesd.cli.dlq:dlq", "Look at, requeue and purge the dead-letter queue."),
     "schedules": ("hermesd.cli.schedules:schedules", "List, make, pause and trigger schedules."),
-    "workers": ("hermesd.cli.fleet:workers", "Show the workers and their free slots."),
+    "workers": ("hermesd.cli.workers:workers", "Show, pause, resume and drain the workers."),
+    "queues": ("hermesd.cli.queues:queues", "List, pause and resume the named queues."),
     "types": ("hermesd.cli.fleet:types", "Show the job types that can be submitted."),
     "stats": ("hermesd.cli.fleet:stats", "Show what the daemon has done and has to do."),
+    "top": ("hermesd.cli.top:top", "Watch workers, queues, rates and failures, and act on them."),
+    "drain": ("hermesd.cli.drain:drain", "Drain all workers of this host, and forecast it first."),
+    "scale": ("hermesd.cli.scale:scale", "Run so many workers on this host, as systemd units."),
     "events": ("hermesd.cli.events:events", "Show what happened last, or --follow it."),
     "bench": ("hermesd.cli.bench:bench", "Put load on a running deployment and report how it did."),
     "config": ("hermesd.cli.config:config", "Check, show, write and change the configuration."),
@@ -30,9 +37,25 @@ COMMANDS: Final = {
         "hermesd.cli.db:db",
         "Upgrade the store's schema, show its version, check the database, or renew its identity.",
     ),
+    "health": ("hermesd.cli.health:health", "Ask the daemon on this host how it is."),
     "broker": ("hermesd.cli.broker:broker", "Check a message broker before it is relied on."),
     "topology": ("hermesd.cli.topology:topology", "Create, check or show the broker's queues."),
-    "plugins": ("hermesd.cli.plugins:plugins", "Show the installed plugins and what ails them."),
+    "plugins": (
+        "hermesd.cli.plugins:plugins",
+        "Show the installed plugins and what ails them; install and remove some.",
+    ),
+    "doctor": (
+        "hermesd.cli.doctor.command:doctor",
+        "Say what ails a daemon on this machine, and what mends it.",
+    ),
+    "completion": (
+        "hermesd.cli.completion:completion",
+        "Print what completes commands in a shell.",
+    ),
+    "manpage": (
+        "hermesd.cli.manpage:manpage",
+        "Print the manual page, hermesd(1) or hermes.toml(5).",
+    ),
     "version": ("hermesd.cli.version:version", "Show the version."),
 }
 

@@ -9,7 +9,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
+from hermesd.config.instance import Instance, parse_instance
+from hermesd.core.errors import InvalidValue
 from hermesd.core.job import PRIORITY_LEVELS
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -102,6 +105,40 @@ class Priority(click.ParamType[int | str]):
             return int(value)
         except ValueError:
             self.fail(f"{value!r} is neither a number nor one of {', '.join(PRIORITY_LEVELS)}.")
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """The levels."""
+        return [CompletionItem(name) for name in PRIORITY_LEVELS if name.startswith(incomplete)]
+
+
+class InstanceName(click.ParamType[Instance]):
+    """What stands behind the @ in the name of the systemd unit."""
+
+    name = "instance"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Instance:
+        """The instance."""
+        if isinstance(value, Instance):
+            return value
+        try:
+            return parse_instance(value)
+        except InvalidValue as error:
+            self.fail(error.detail, param)
+
+
+def instance_option(command: F) -> F:
+    """`--instance`, of the commands that read a daemon's configuration."""
+    option = click.option(
+        "--instance",
+        type=InstanceName(),
+        help="Which daemon of this machine: ROLE or ROLE-SUFFIX, like worker-2. It has its own "
+        "file over the configuration, where there is one: /etc/hermes.d/INSTANCE.toml.",
+    )
+    return option(command)
 
 
 def labels_option(about: str) -> Callable[[F], F]:

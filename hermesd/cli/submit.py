@@ -1,11 +1,11 @@
-"""`hermesd submit`: one job, and with --wait its end."""
+"""`hermesd submit`: one job, and with --wait its end; with --file many."""
 
 from __future__ import annotations
 
 import sys
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 import msgspec
@@ -26,12 +26,13 @@ from hermesd.core.states import State
 
 MAX_PAYLOAD_BYTES: Final = 64 * 1024 * 1024
 DEFAULT_WAIT_SECONDS: Final = 60.0
+DEFAULT_PATIENCE_SECONDS: Final = 600.0
 _LEVELS: Final = ", ".join(f"{name} is {number}" for name, number in PRIORITY_LEVELS.items())
 _POLL_SECONDS: Final = 1.0  # how late news are shown; the end is shown at once
 
 
-@click.command(short_help="Submit a job, and with --wait see it through.")
-@click.argument("job_type", metavar="TYPE")
+@click.command(short_help="Submit a job, and with --wait see it through; or a file of jobs.")
+@click.argument("job_type", metavar="TYPE", required=False)
 @click.argument("payload", required=False)
 @click.option("--queue", help="Named queue; else the type's, else `default`.")
 @click.option("--priority", type=Priority(), metavar="0-10|LEVEL", help=f"10 first; {_LEVELS}.")
@@ -45,7 +46,11 @@ _POLL_SECONDS: Final = 1.0  # how late news are shown; the end is shown at once
     metavar="TIME",
     help="Not before this time: RFC 3339, or from now 90s, 15m, 2h, 7d.",
 )
-@click.option("--idempotency-key", metavar="KEY", help="The same key is one job, ever.")
+@click.option(
+    "--idempotency-key",
+    metavar="KEY",
+    help="The same key is one job, ever; of a file, the same key and line.",
+)
 @click.option(
     "--wait",
     "wait_seconds",
@@ -55,10 +60,64 @@ _POLL_SECONDS: Final = 1.0  # how late news are shown; the end is shown at once
     metavar="[SECONDS]",
     help=f"Wait for the run's end, {DEFAULT_WAIT_SECONDS:.0f} s unless told.",
 )
+@click.option(
+    "--file",
+    "path",
+    metavar="FILE",
+    help="Submit the jobs of FILE (- is stdin), a JSON object a line, with the members of "
+    "POST /jobs.",
+)
+@click.option(
+    "--from-line",
+    type=click.IntRange(min=1),
+    default=1,
+    help="Of a file: begin at this line, where an earlier run stopped.",
+)
+@click.option(
+    "--patience",
+    "patience_seconds",
+    type=click.FloatRange(min=0, max=86_400),
+    default=DEFAULT_PATIENCE_SECONDS,
+    show_default=True,
+    metavar="SECONDS",
+    help="Of a file: how long to wait for room in a full queue.",
+)
 @json_option
-@click.pass_obj
+@click.pass_context
 def submit(
+    ctx: click.Context,
+    /,
+    path: str | None,
+    from_line: int,
+    patience_seconds: float,
+    **single: Any,
+) -> int:
+    """Submit a job of TYPE with PAYLOAD: a JSON text, @FILE, or - for stdin; {} if left out.
+
+    Prints the job's id, or with --wait its result; then the exit code is 0 when the job succeeded,
+    1 when it failed or was cancelled, 75 when it had not ended in time. With the payload behind it
+    write --wait=SECONDS.
+
+    With --file jobs are submitted in batches, each recorded whole or not at all. Where it stops it
+    says at which line and how to go on; what was recorded already is not recorded twice. Prints
+    the ids to a pipe.
+    """
+    if path is None:
+        if single["job_type"] is None:
+            raise click.MissingParameter(ctx=ctx, param_type="argument", param_hint="TYPE")
+        return _submit_one(ctx.obj, **single)
+    key = single.pop("idempotency_key")
+    if any(value is not None and value != {} for value in single.values()):
+        raise click.UsageError("beside --file only --idempotency-key, --from-line and --patience")
+    # Here, since most submit a single job.
+    from hermesd.cli.submit_file import order_of, submit_file
+
+    return submit_file(ctx.obj, order_of(path, from_line, key, patience_seconds))
+
+
+def _submit_one(
     settings: Settings,
+    *,
     job_type: str,
     payload: str | None,
     queue: str | None,
@@ -70,12 +129,6 @@ def submit(
     idempotency_key: str | None,
     wait_seconds: float | None,
 ) -> int:
-    """Submit a job of TYPE with PAYLOAD: a JSON text, @FILE, or - for stdin; {} if left out.
-
-    Prints the job's id, or with --wait its result; then the exit code is 0 when the job succeeded,
-    1 when it failed or was cancelled, 75 when it had not ended in time. With the payload behind it
-    write --wait=SECONDS.
-    """
     screen = Screen.of(settings)
     text = read_payload(payload)
     with connected(settings) as client:

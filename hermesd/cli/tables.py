@@ -8,11 +8,12 @@ from typing import Final
 import msgspec
 
 from hermesd.cli.screen import Screen, span
-from hermesd.client import Event, JobView, LogLine
+from hermesd.client import ErrorGroup, Event, JobView, LogLine
 from hermesd.core.job import PRIORITY_LEVELS
 
 JOB_COLUMNS: Final = ("id", "type", "state", "queue", "priority", "attempts", "worker", "created")
 DEAD_COLUMNS: Final = ("id", "type", "queue", "run", "failed", "error")
+GROUP_COLUMNS: Final = ("jobs", "type", "kind", "error", "first", "last", "newest")
 EVENT_COLUMNS: Final = ("time", "kind", "job", "type", "worker", "message")
 _MESSAGE_WIDTH: Final = 120
 
@@ -51,6 +52,23 @@ def dead_row(screen: Screen, job: JobView) -> Sequence[str]:
         screen.when(job.finished_at),
         cut(f"{job.error.kind}: {job.error.message}") if job.error else "",
     )
+
+
+def group_table(screen: Screen, groups: Iterable[ErrorGroup]) -> None:
+    """One row a group of dead jobs."""
+    rows = (
+        (
+            str(group.count),
+            group.type,
+            group.error_kind,
+            cut(group.error),
+            screen.when(group.oldest),
+            screen.when(group.newest),
+            group.newest_id,
+        )
+        for group in groups
+    )
+    screen.table(GROUP_COLUMNS, rows, nothing="no dead jobs")
 
 
 def job_record(screen: Screen, job: JobView) -> None:

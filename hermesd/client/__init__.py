@@ -19,10 +19,8 @@ from hermesd.client.answers import (
     LogLine,
     LogPage,
     MachineView,
-    Purged,
     Readiness,
     ReadinessCheck,
-    Requeued,
     Stats,
     Submission,
     TypeList,
@@ -31,7 +29,9 @@ from hermesd.client.answers import (
     WorkerList,
     WorkerView,
 )
-from hermesd.client.calls import JobFilters, NewJob, Selection, SubmitOptions
+from hermesd.client.bulk import JobSelection, Selection
+from hermesd.client.calls import DlqFilters, Filters, JobFilters, NewJob, SubmitOptions
+from hermesd.client.dead import Changed, ErrorGroup, ErrorGroupList, Purged, Requeued
 from hermesd.client.faults import (
     ApiError,
     BadAnswer,
@@ -45,6 +45,16 @@ from hermesd.client.faults import (
 from hermesd.client.feed import StreamedEvent
 from hermesd.client.in_tasks import AsyncClient
 from hermesd.client.in_threads import Client
+from hermesd.client.orders import (
+    DrainForecast,
+    JobForecast,
+    OrderAnswer,
+    OrderedWorker,
+    QueueList,
+    QueueView,
+    Said,
+    Which,
+)
 from hermesd.client.schedules import FireView, ScheduleList, ScheduleOptions, ScheduleView
 
 __all__ = [
@@ -53,25 +63,38 @@ __all__ = [
     "AsyncClient",
     "BadAnswer",
     "BatchSubmission",
+    "Changed",
     "Client",
     "ClientError",
     "ConnectionFailed",
+    "DlqFilters",
+    "DrainForecast",
+    "ErrorGroup",
+    "ErrorGroupList",
     "Event",
     "EventList",
+    "Filters",
     "FireView",
     "Health",
     "JobFilters",
+    "JobForecast",
     "JobPage",
+    "JobSelection",
     "JobView",
     "LogLine",
     "LogPage",
     "MachineView",
     "NewJob",
+    "OrderAnswer",
+    "OrderedWorker",
     "Purged",
+    "QueueList",
+    "QueueView",
     "Readiness",
     "ReadinessCheck",
     "RejectedError",
     "Requeued",
+    "Said",
     "ScheduleList",
     "ScheduleOptions",
     "ScheduleView",
@@ -86,6 +109,7 @@ __all__ = [
     "UnknownOutcomeError",
     "WaitTimeout",
     "WaitingCounts",
+    "Which",
     "WorkerList",
     "WorkerView",
 ]

@@ -106,10 +106,14 @@ class BatchSubmission(Answer, frozen=True, kw_only=True):
 
 
 class JobPage(Answer, frozen=True, kw_only=True):
-    """Jobs, newest first, and the cursor to go on from (None: that was all)."""
+    """Jobs, newest first, and the cursor to go on from (None: that was all).
+
+    `searched_to`: the page ended before it was full, at the jobs that were created then.
+    """
 
     jobs: tuple[JobView, ...]
     next_cursor: str | None = None
+    searched_to: datetime | None = None
 
 
 class Event(Answer, frozen=True, kw_only=True):
@@ -155,7 +159,10 @@ class LogPage(Answer, frozen=True, kw_only=True):
 
 
 class WorkerView(Answer, frozen=True, kw_only=True):
-    """One worker; slots by kind of execution, `last_seen_unix` in seconds since the epoch."""
+    """One worker; slots by kind of execution, `last_seen_unix` in seconds since the epoch.
+
+    `since_unix` is when it was paused or told to leave, and `reason` why.
+    """
 
     worker_id: str
     incarnation: str = ""
@@ -171,6 +178,8 @@ class WorkerView(Answer, frozen=True, kw_only=True):
     queues: tuple[str, ...] = ()
     labels: dict[str, str] = {}
     breaker: str | None = None
+    since_unix: float | None = None
+    reason: str = ""
 
 
 class MachineView(Answer, frozen=True, kw_only=True):
@@ -202,6 +211,8 @@ class TypeView(Answer, frozen=True, kw_only=True):
     last_seen: datetime | None = None
     source: str = ""
     workers: int = 0
+    waiting: int = 0
+    recent: dict[str, Any] | None = None
 
 
 class TypeList(Answer, frozen=True, kw_only=True):
@@ -209,20 +220,6 @@ class TypeList(Answer, frozen=True, kw_only=True):
 
     types: tuple[TypeView, ...]
     count: int = 0
-
-
-class Requeued(Answer, frozen=True, kw_only=True):
-    """How many dead jobs were meant, and how many got a new run."""
-
-    matched: int
-    requeued: int = 0
-
-
-class Purged(Answer, frozen=True, kw_only=True):
-    """How many dead jobs were meant, and how many were deleted."""
-
-    matched: int
-    purged: int = 0
 
 
 class WaitingCounts(Answer, frozen=True, kw_only=True):
@@ -233,8 +230,37 @@ class WaitingCounts(Answer, frozen=True, kw_only=True):
     by_priority: dict[str, int] = {}
 
 
+class Quantiles(Answer, frozen=True, kw_only=True):
+    """Seconds that half, 95 % and 99 % of them stayed within."""
+
+    p50: float
+    p95: float
+    p99: float
+
+
+class Flow(Answer, frozen=True, kw_only=True):
+    """Jobs that came, attempts that ended; `wait` is until an attempt started, `run` in it."""
+
+    submitted: int = 0
+    started: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    retried: int = 0
+    cancelled: int = 0
+    wait: Quantiles | None = None
+    run: Quantiles | None = None
+
+
+class Recent(Answer, frozen=True, kw_only=True):
+    """What came of jobs in the last minutes at this api, in all and by type."""
+
+    window_seconds: float = 0.0
+    all: Flow = Flow()
+    types: dict[str, Flow] = {}
+
+
 class Stats(Answer, frozen=True, kw_only=True):
-    """Counts of the whole daemon; `since_start` are of this api's process."""
+    """Counts of the whole daemon; `since_start` and `recent` are of this api's process."""
 
     name: str = ""
     version: str = ""
@@ -246,6 +272,7 @@ class Stats(Answer, frozen=True, kw_only=True):
     workers: dict[str, Any] = {}
     rung: str | None = None
     since_start: dict[str, Any] = {}
+    recent: Recent = Recent()
 
 
 class Health(Answer, frozen=True, kw_only=True):

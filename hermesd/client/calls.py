@@ -12,6 +12,7 @@ from urllib.parse import quote
 import msgspec
 
 from hermesd.client import answers
+from hermesd.client.dead import ErrorGroupList
 from hermesd.client.encoding import json_body, moment
 from hermesd.core.errors import InvalidValue
 
@@ -78,32 +79,37 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             moment(self.run_at)
 
 
-class JobFilters(TypedDict, total=False):
-    """What a listing asks for; a sequence means any of them, `label` all of its pairs.
+class Filters(TypedDict, total=False):
+    """What is asked of jobs; a sequence means any of them, `label` all of its pairs.
 
-    `after` and `before` bound the time of creation.
+    `after` and `before` bound the time of creation, the `finished` ones that of the end. `text` is
+    within the id or the error; `error` is that of a group of dead letters.
     """
 
-    state: str | Sequence[str]
     type: str | Sequence[str]
     queue: str | Sequence[str]
-    id: str | Sequence[str]
+    priority: int | Sequence[int]
     label: Mapping[str, str]
     worker: str
     after: datetime | str
     before: datetime | str
-
-
-class Selection(TypedDict, total=False):
-    """Which dead jobs: `ids`, or all that fit the other members, or `everything`."""
-
-    ids: Sequence[str]
-    type: str
-    queue: str
+    finished_after: datetime | str
+    finished_before: datetime | str
+    text: str
     error_kind: str
-    label: Mapping[str, str]
-    before: datetime | str
-    everything: bool
+    error: str
+
+
+class DlqFilters(Filters, total=False):
+    """What a listing of dead jobs asks for."""
+
+    id: str | Sequence[str]
+
+
+class JobFilters(DlqFilters, total=False):
+    """What a listing of jobs asks for."""
+
+    state: str | Sequence[str]
 
 
 def new_job(job_type: str, payload: object, options: SubmitOptions) -> NewJob:
@@ -221,41 +227,24 @@ def recent_events(
 
 
 def dlq(
-    *,
-    job_type: str | None = None,
-    queue: str | None = None,
-    error_kind: str | None = None,
-    cursor: str | None = None,
-    limit: int | None = None,
+    filters: DlqFilters, *, cursor: str | None = None, limit: int | None = None
 ) -> Call[answers.JobPage]:
     """GET /dlq: failed jobs, newest first."""
     return Call(
         method="GET",
         path="/dlq",
         answer=answers.JobPage,
-        query=_given(type=job_type, queue=queue, error_kind=error_kind, cursor=cursor, limit=limit),
+        query=(*_filter_query(filters), *_given(cursor=cursor, limit=limit)),
     )
 
 
-def dlq_requeue(selection: Selection, *, dry_run: bool) -> Call[answers.Requeued]:
-    """POST /dlq/requeue: not repeatable unless dry, as jobs may have failed anew in between."""
+def dlq_groups(filters: Filters, *, limit: int | None = None) -> Call[ErrorGroupList]:
+    """GET /dlq/groups: of failed jobs, by type and error."""
     return Call(
-        method="POST",
-        path="/dlq/requeue",
-        answer=answers.Requeued,
-        body=_selection_body(selection, dry_run=dry_run),
-        repeatable=dry_run,
-    )
-
-
-def dlq_purge(selection: Selection, *, dry_run: bool) -> Call[answers.Purged]:
-    """POST /dlq/purge: not repeatable unless dry, the second answer would not tell the first."""
-    return Call(
-        method="POST",
-        path="/dlq/purge",
-        answer=answers.Purged,
-        body=_selection_body(selection, dry_run=dry_run),
-        repeatable=dry_run,
+        method="GET",
+        path="/dlq/groups",
+        answer=ErrorGroupList,
+        query=(*_filter_query(filters), *_given(limit=limit)),
     )
 
 
@@ -284,7 +273,7 @@ def _given(**members: str | int | None) -> Query:
     return tuple((name, str(value)) for name, value in members.items() if value is not None)
 
 
-def _filter_query(filters: JobFilters) -> Query:
+def _filter_query(filters: Filters) -> Query:
     pairs: list[tuple[str, str]] = []
     for name, value in filters.items():
         if isinstance(value, Mapping):
@@ -293,23 +282,6 @@ def _filter_query(filters: JobFilters) -> Query:
             pairs.append((name, moment(value)))
         elif isinstance(value, Sequence):
             pairs += [(name, str(wanted)) for wanted in value]
+        else:
+            pairs.append((name, str(value)))
     return tuple(pairs)
-
-
-def _selection_body(selection: Selection, *, dry_run: bool) -> bytes:
-    """The body of a requeue or purge; raises InvalidValue unless it says which jobs, one way."""
-    criteria: dict[str, Any] = {
-        name: selection[name] for name in ("type", "queue", "error_kind") if selection.get(name)
-    }
-    if "label" in selection:
-        criteria["label"] = [f"{key}:{value}" for key, value in selection["label"].items()]
-    if "before" in selection:
-        criteria["before"] = moment(selection["before"])
-    ids = list(selection.get("ids", ()))
-    ways = [bool(ids), bool(criteria), bool(selection.get("everything"))]
-    if sum(ways) != 1:
-        raise InvalidValue("say which dead jobs: by ids, by a filter, or all; exactly one of them")
-    body: dict[str, Any] = {"ids": ids} if ids else {"filter": criteria}
-    if selection.get("everything"):
-        body = {"all": True}
-    return json_body({**body, "dry_run": True} if dry_run else body)

@@ -13,9 +13,11 @@ from msgspec import UNSET
 
 from hermesd.client import answers, calls
 from hermesd.client import schedules as schedule_calls
-from hermesd.client.calls import Call, JobFilters, NewJob, Selection, SubmitOptions
+from hermesd.client.bulk_in_threads import BulkInThreads
+from hermesd.client.calls import Call, JobFilters, NewJob, SubmitOptions
 from hermesd.client.faults import ClientError
 from hermesd.client.feed import Feed, StreamedEvent
+from hermesd.client.orders_in_threads import OrdersInThreads
 from hermesd.client.reading import RawAnswer, read, refusal
 from hermesd.client.retry import Effort, RetryPolicy
 from hermesd.client.schedules import ScheduleList, ScheduleOptions, ScheduleView
@@ -25,7 +27,7 @@ from hermesd.client.wire import DEFAULT_URL, Wire, header_mapping, opened, trans
 A = TypeVar("A")
 
 
-class Client:
+class Client(BulkInThreads, OrdersInThreads):
     """Calls one api. Safe to share between threads; a context manager, else call `close()`.
 
     `timeout_seconds` bounds each step of a request (connect, send, and the answer up to its end).
@@ -177,29 +179,6 @@ class Client:
         """
         with closing(self._stream(Feed(self._policy, after=after))) as events:
             yield events
-
-    def dlq(
-        self,
-        *,
-        job_type: str | None = None,
-        queue: str | None = None,
-        error_kind: str | None = None,
-        cursor: str | None = None,
-        limit: int | None = None,
-    ) -> answers.JobPage:
-        """One page of the dead-letter queue, newest first."""
-        filters = {"job_type": job_type, "queue": queue, "error_kind": error_kind}
-        return self.call(calls.dlq(**filters, cursor=cursor, limit=limit))
-
-    def dlq_requeue(
-        self, *, dry_run: bool = False, **selection: Unpack[Selection]
-    ) -> answers.Requeued:
-        """Starts a new run of dead jobs; `dry_run` only counts them."""
-        return self.call(calls.dlq_requeue(selection, dry_run=dry_run))
-
-    def dlq_purge(self, *, dry_run: bool = False, **selection: Unpack[Selection]) -> answers.Purged:
-        """Deletes dead jobs for good; `dry_run` only counts them."""
-        return self.call(calls.dlq_purge(selection, dry_run=dry_run))
 
     def schedules(self) -> ScheduleList:
         """All schedules, by name."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
@@ -65,3 +67,57 @@ def command(api: Any, environ: dict[str, str]) -> Callable[..., subprocess.Popen
         return subprocess.Popen(argv, env=env, text=True, **pipes)
 
     return start
+
+
+FREE_PORTS = {f"HERMES_{name}__PORT": "0" for name in ("API", "CONTROL", "WORKER")}
+
+
+@pytest.fixture
+def diagnose(run: Callable[..., Result]) -> Callable[..., tuple[int, dict[str, list[Any]]]]:
+    """Runs `hermesd doctor`: its exit code, and its findings by the checks' names.
+
+    Keys of the configuration are given as variables; by default the daemon takes any free ports.
+    """
+
+    def diagnose(*args: str, **env: str) -> tuple[int, dict[str, list[Any]]]:
+        given = {"HERMES_URL": "", **FREE_PORTS, **env}
+        answer = run("doctor", "--json", "--timeout", str(PATIENCE_SECONDS), *args, **given)
+        assert answer.exception is None or isinstance(answer.exception, SystemExit)
+        told = json.loads(answer.stdout)
+        found: dict[str, list[Any]] = {}
+        for finding in told["findings"]:
+            found.setdefault(finding["check"], []).append(finding)
+            assert bool(finding["remedy"]) == (finding["verdict"] in ("warn", "fail"))
+        assert told["ok"] == (answer.exit_code == 0)
+        return answer.exit_code, found
+
+    return diagnose
+
+
+@pytest.fixture
+def serving(command: Callable[..., Any], tmp_path: Path) -> Iterator[dict[str, Any]]:
+    """What a running daemon of both roles has logged when it serves."""
+    (tmp_path / "serving.toml").write_text(
+        f"""
+        log.format = "json"
+        store.url = "sqlite:///{tmp_path}/hermes.db"
+        api.port = 0
+        control.port = 0
+        worker.port = 0
+        """
+    )
+    process = command("-c", str(tmp_path / "serving.toml"), "serve", stdout=subprocess.DEVNULL)
+    try:
+        told: dict[str, Any] = {"event": ""}
+        while told["event"] != "ready":
+            line = process.stderr.readline()
+            assert line, "the daemon has ended"
+            told = json.loads(line)
+        drained = threading.Thread(target=process.stderr.read)  # else it waits for its reader
+        drained.start()
+        yield {**told, "pid": process.pid}
+    finally:
+        process.kill()
+        process.wait(PATIENCE_SECONDS)
+    drained.join(PATIENCE_SECONDS)
+    process.stderr.close()

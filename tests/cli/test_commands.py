@@ -383,7 +383,7 @@ def test_a_purge_without_a_terminal_does_not_ask(run: Any, api: Any) -> None:
     """A script has said what it wants."""
     api.json({"matched": 2, "purged": 2})
     result = run("dlq", "purge", "a", "b", "--json")
-    assert json.loads(result.stdout) == {"matched": 2, "purged": 2}
+    assert json.loads(result.stdout) == {"matched": 2, "purged": 2, "skipped": 0}
     assert api.requests[0].json == {"ids": ["a", "b"]}
 
 
@@ -406,6 +406,17 @@ def test_the_fleet_is_shown(run: Any, api: Any) -> None:
     out = run("stats").stdout
     assert "up for\t2 h 1 min" in out
     assert "jobs\tqueued 2" in out
+
+
+def test_stats_tell_how_long_things_took_lately(run: Any, api: Any) -> None:
+    """Percentiles until the start; nothing where nothing has ended, or of an older api."""
+    wait = {"p50": 0.004, "p95": 0.25, "p99": 1.5}
+    api.json({"recent": {"window_seconds": 300.0, "all": {"wait": wait, "run": None}}})
+    lines = run("stats").stdout.splitlines()
+    assert "lately, until start\tp50 0.004 s, p95 0.25 s, p99 1.5 s" in lines
+    assert not [line for line in lines if line.startswith("lately, in handlers")]
+    api.json({})
+    assert "lately" not in run("stats").stdout
 
 
 def test_stats_with_json_are_complete(run: Any, api: Any) -> None:
