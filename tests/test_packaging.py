@@ -18,6 +18,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.demo.daemons import Daemon
+
 ROOT = Path(__file__).parent.parent
 PROJECTS = (".", "plugins/http", "plugins/email", "plugins/resize-image")
 PLUGINS = {"email": "hermesd-email", "http": "hermesd-http", "resize-image": "hermesd-resize-image"}
@@ -98,12 +100,55 @@ def test_the_installed_command_writes_a_configuration(installed: Path, tmp_path:
     assert said == "ok\n"
 
 
+def test_the_dashboard_is_installed(installed: Path, tmp_path: Path) -> None:
+    """Every file of it, as the api finds them."""
+    look = (
+        "import json; from hermesd.api.routes.pages import read_pages; "
+        "found = read_pages().items(); "
+        "print(json.dumps({name: page.body.decode('latin-1') for name, page in found}))"
+    )
+    found = json.loads(run(installed / "python", "-c", look, cwd=tmp_path))
+    folder = ROOT / "hermesd" / "dashboard"
+    assert "index.html" in found
+    assert found == {
+        path.relative_to(folder).as_posix(): path.read_bytes().decode("latin-1")
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
 def test_the_installed_command_makes_a_store(installed: Path, tmp_path: Path) -> None:
     """The migrations are in the wheel."""
     (tmp_path / "hermes.toml").write_text('[store]\nurl = "sqlite:///hermes.db"\n')
     command = (installed / "hermesd", "-c", "hermes.toml", "db")
     run(*command, "upgrade", cwd=tmp_path)
     assert json.loads(run(*command, "status", "--json", cwd=tmp_path))["up_to_date"] is True
+
+
+def test_the_installed_daemon_runs_a_job_of_an_installed_plugin(
+    installed: Path, tmp_path: Path
+) -> None:
+    """From the submit to the result, and it ends when told to."""
+    environ = {name: text for name, text in os.environ.items() if not name.startswith("HERMES_")}
+    environ |= dict.fromkeys(("HERMES_API__PORT", "HERMES_CONTROL__PORT"), "0")
+    environ |= {"HERMES_WORKER__PORT": "0", "HERMES_STORE__URL": "sqlite:///hermes.db"}
+    pixel = "R0lGODlhAQABAIAAAAAAAP///ywAAAAAAQABAAACAUwAOw=="
+    payload = {"source_base64": pixel, "width": 8, "height": 8, "mode": "exact"}
+    command = str(installed / "hermesd")
+    with Daemon("both", [command], environ, tmp_path) as daemon:
+        daemon.until_ready()
+        asked = (command, "--url", f"http://{daemon.places['api']}")
+        options = ("--wait", "--json")
+        said = run(*asked, "submit", "resize-image", json.dumps(payload), *options, cwd=tmp_path)
+        assert json.loads(said)["job"]["state"] == "succeeded", said
+        daemon.stop()
+
+
+@pytest.mark.parametrize("project", PROJECTS)
+def test_a_wheel_says_that_it_is_typed(dist: Path, project: str) -> None:
+    """For type checkers of those who use it (PEP 561)."""
+    name = "hermesd" if project == "." else "hermesd_" + Path(project).name.replace("-", "_")
+    assert f"{name}/py.typed" in {each for each, _ in contents(dist, name)}
 
 
 @pytest.mark.parametrize("project", PROJECTS)

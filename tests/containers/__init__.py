@@ -1,0 +1,1 @@
+"""What compose.yaml and the manifests for Kubernetes have run, in one shape."""
