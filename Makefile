@@ -28,8 +28,8 @@ PARALLEL := -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo run test test-faults bench bench-peers lint types proto dist clean \
-	rabbitmq-server postgresql haproxy
+.PHONY: help setup demo run test test-faults bench bench-peers lint types proto docs dist clean \
+	rabbitmq-server postgresql buildah haproxy prometheus chromium groff screenshots deb systemd-container
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,14 +70,37 @@ rabbitmq-server:
 postgresql:
 	@ls $(POSTGRESQL) >/dev/null 2>&1 || packaging/ensure-debian-packages postgresql
 
+# Its promtool judges metrics and rules, and a server of its own reads real daemons.
+prometheus:
+	@command -v promtool >/dev/null || packaging/ensure-debian-packages prometheus
+
+# For tests/dashboard, with a font to draw what it shows.
+chromium:
+	@command -v chromium >/dev/null || packaging/ensure-debian-packages chromium fonts-dejavu-core
+
 haproxy:
 	@PATH="$$PATH:/usr/sbin" command -v haproxy >/dev/null || packaging/ensure-debian-packages haproxy
 
-test: $(STAMP) rabbitmq-server postgresql ## Run the tests, but for the slow fault injection.
+# Formats the manual pages, to see that they can be.
+groff:
+	@command -v groff >/dev/null || packaging/ensure-debian-packages groff-base
+
+# tests/systemd boots machines with it.
+systemd-container:
+	@command -v systemd-nspawn >/dev/null || packaging/ensure-debian-packages systemd-container
+
+# Builds the container image, over packages of this system.
+buildah:
+	@command -v buildah >/dev/null || packaging/ensure-debian-packages buildah python3-venv
+
+test: $(STAMP) rabbitmq-server postgresql prometheus chromium groff ## Run the tests, but for the slow fault injection.
 	@$(PYTEST) -m 'not faults' $(PARALLEL)
 
-test-faults: $(STAMP) rabbitmq-server postgresql haproxy ## Run the fault injection with real processes.
+test-faults: $(STAMP) rabbitmq-server postgresql haproxy prometheus chromium systemd-container buildah ## Run the fault injection with real processes.
 	@$(PYTEST) -m faults $(PARALLEL)
+
+screenshots: $(STAMP) chromium ## Take the pictures of the dashboard in packaging/screenshots anew.
+	@SCREENSHOTS=packaging/screenshots $(PYTEST) tests/dashboard/test_screenshots.py
 
 bench: $(STAMP) ## Run tests/bench/run.py, the benchmark.
 	@echo "Running tests/bench/run.py; options:  make bench BENCH='--only 1,6 --rounds 1'"
@@ -102,6 +125,12 @@ dist: $(STAMP) ## Build wheel and source archive of hermesd and each plugin into
 	@for project in . $(PLUGINS); do \
 		( cd "$$project" && "$(CURDIR)/$(BIN)/hatchling" build -d "$(CURDIR)/dist" ) || exit 1; \
 	done
+
+docs: $(STAMP) ## Write the tables of packaging/README.md anew.
+	@$(BIN)/python -m tests.guide
+
+deb: $(STAMP) ## Build the Debian package, with an environment of its own, into dist/.
+	@packaging/build-deb
 
 clean: ## Remove .venv and everything that was built or cached; var/ stays.
 	@rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

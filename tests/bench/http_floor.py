@@ -43,7 +43,7 @@ async def main(port: int) -> None:
 
 async def _serve(listeners: list, stopping: trio.Event) -> None:  # type: ignore[type-arg]
     log = structlog.get_logger()
-    await serve(app, listeners, HttpLimits(), stopping=stopping, drain_seconds=5.0, log=log)
+    await serve(app, listeners, HttpLimits, stopping=stopping, drain_seconds=lambda: 5.0, log=log)
 
 
 if __name__ == "__main__":

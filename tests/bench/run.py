@@ -21,6 +21,7 @@ from tests.bench.databases import databases
 from tests.bench.figures import (
     batches,
     broker,
+    dashboard,
     delays,
     drain,
     floors,
@@ -31,16 +32,16 @@ from tests.bench.figures import (
 )
 from tests.bench.setting import Setting
 
-LONG = 8
-FIGURES = tuple(range(1, 11))
-OF_SQLITE = frozenset({8, 9})  # they look into its file, or are not of the store
+LONG = frozenset({8, 11})
+FIGURES = tuple(range(1, 12))
+OF_SQLITE = frozenset({8, 9, 11})  # they look into its file, or are not of the store
 
 
 def arguments() -> argparse.ArgumentParser:
     """What it can be told."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.run", description=__doc__)
     parser.add_argument("--only", type=_figures, metavar="1,2,...", help="figures to measure")
-    parser.add_argument("--growth", action="store_true", help="figure 8 too: it takes long")
+    parser.add_argument("--growth", action="store_true", help="8 and 11 too: they take long")
     parser.add_argument("--rounds", type=_positive, default=3, help="of each (default: 3)")
     parser.add_argument(
         "--scale", type=_share, default=1.0, help="times the usual jobs, to try out"
@@ -78,7 +79,7 @@ def _share(text: str) -> float:
 def main(given: Sequence[str]) -> int:
     """Measure what was asked for; the floors first, so that the rest has its ratios."""
     told = arguments().parse_args(given)
-    chosen = told.only or {figure for figure in FIGURES if figure != LONG or told.growth}
+    chosen = told.only or {figure for figure in FIGURES if figure not in LONG or told.growth}
     board, begun = Board("PostgreSQL" if told.postgresql else "SQLite"), time.monotonic()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hermesd-bench-")))
@@ -119,6 +120,7 @@ def measure(setting: Setting, chosen: frozenset[int], *, uvicorn: bool, peers: b
         (8, growth.measure),
         (9, partial(broker.measure, peers=peers)),
         (10, delays.measure),
+        (11, dashboard.measure),
     ):
         if figure in chosen:
             measured(setting)

@@ -76,11 +76,15 @@ class Daemon:
     def stop(self) -> None:
         """SIGTERM, and wait for a clean end; raises DemoFailed where it is none."""
         self._process.send_signal(signal.SIGTERM)
+        self.until_ended()
+
+    def until_ended(self) -> None:
+        """Wait for a clean end of one that was told to; raises DemoFailed where it is none."""
         try:
             status = self._process.wait(timeout=STOP_SECONDS)
         except subprocess.TimeoutExpired:
             raise DemoFailed(
-                f"the daemon (role {self.role}) had not ended {STOP_SECONDS:.0f} s after SIGTERM."
+                f"the daemon ({self.role}) had not ended {STOP_SECONDS:.0f} s after it was told"
             ) from None
         if status != 0:
             raise DemoFailed(

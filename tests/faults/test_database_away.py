@@ -19,6 +19,7 @@ from processes.several import PostgresHistory, SeveralApis, open_several
 APIS = ("api-1", "api-2")
 BREACHES = "hermesd_invariant_breaches_total"
 REPEATS = "hermesd_store_repeats_total"
+SERVING = "hermesd_store_serving"
 JOB = {"seconds": 0.02}
 ENDED_BACKENDS = 24
 KILLS = 3
@@ -67,6 +68,7 @@ async def test_a_restart_of_postgresql_is_refusals_for_a_while(
                 answer = await several.client(name).http.get("/jobs")
                 assert answer.status_code == 503, answer.text
                 assert int(answer.headers["Retry-After"]) >= 1
+                assert await several.client(name).metric(SERVING) == 0
         finally:
             await trio.to_thread.run_sync(postgresql.start)
         await stream.more(400, taken=True)
@@ -74,6 +76,7 @@ async def test_a_restart_of_postgresql_is_refusals_for_a_while(
     for name in APIS:
         again = await several.client(name).submit("note", JOB)
         assert (await several.client(name).ended(again["job"]["id"]))["state"] == "succeeded"
+        assert await several.client(name).metric(SERVING) == 1
     await came_through(several, stream, more=len(APIS))
 
 
