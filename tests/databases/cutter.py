@@ -18,11 +18,15 @@ class Cut(Enum):
 
 
 class Cutter(Proxy):
-    """Does so once for each item of `cuts`; a connection names COMMIT at its first one only."""
+    """Does so once for each item of `cuts`; a connection names COMMIT at its first one only.
+
+    With another `mark` it does so at the chunk that has that in it.
+    """
 
     def __init__(self, nursery: trio.Nursery, target: int) -> None:
         super().__init__(nursery, target)
         self.cuts: list[Cut] = []
+        self.mark = b"COMMIT"
         self.refuse_after_cut = False  # then nobody comes through until `listen()`
         self._at_answer = False
 
@@ -30,7 +34,7 @@ class Cutter(Proxy):
         self, source: trio.SocketStream, sink: trio.SocketStream, gate: Gate, asks: bool
     ) -> None:
         async for chunk in source:
-            if asks and self.cuts and b"COMMIT" in chunk:
+            if asks and self.cuts and self.mark in chunk:
                 if self.cuts.pop(0) is Cut.BEFORE:
                     self.cut()
                     return

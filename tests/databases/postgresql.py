@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+import re
 import shutil
 import signal
 import subprocess
@@ -42,7 +43,10 @@ SETTINGS: Final = {
     "ssl_key_file": "own.key",
     "autovacuum_naptime": "1s",
     "password_encryption": "scram-sha-256",
+    "log_line_prefix": "@%d@ ",  # the database
 }
+# A statement in the log, by the simple or the extended protocol; parameters have a line of theirs.
+TOLD: Final = r"^@{}@ LOG:  (?:statement|execute [^:]*): (.*)$"
 
 
 class PostgresServer:
@@ -121,6 +125,16 @@ class PostgresServer:
         name = f"test_{next(self._numbers)}"
         self.ask(f"CREATE DATABASE {name} TEMPLATE {template}")
         return name
+
+    def tell_statements(self, database: str) -> None:
+        """Let whoever connects to it from now on have each statement written down."""
+        self.ask(f"ALTER DATABASE {database} SET log_statement = 'all'")
+
+    def told_statements(self, database: str) -> list[str]:
+        """The first lines of all statements that were written down so far, oldest first."""
+        pattern = TOLD.format(re.escape(database))
+        told = (self._folder / "output").read_text("utf-8", "replace")
+        return re.findall(pattern, told, re.MULTILINE)
 
     def drop(self, database: str) -> None:
         """Delete it, connections and all."""

@@ -1,6 +1,7 @@
-"""The PostgreSQL store: one writing connection with a thread, a few reading ones.
+"""The PostgreSQL store: one writing connection, a few reading ones.
 
-submit, report ─► group commit ─► writer thread ─► one transaction, two rounds
+submit, report ─► group commit ─► one transaction, one round, waited for by the event loop
+all other changes            └──► writer thread ─► one transaction, two rounds
 listings       ─► reading threads, on the last committed state
 
 Any number of apis may have one database: nothing is kept here that another one could change, but
@@ -62,7 +63,9 @@ async def open_postgres(
     """
     there = DatabaseTime(clock.utc)
     writer = PostgresWriter(line, there)
-    group = GroupCommit(writer, max_group=max_group, max_pending=max_pending, log=log)
+    group = GroupCommit(
+        writer, max_group=max_group, max_pending=max_pending, log=log, ahead=writer.ahead
+    )
     reads = PostgresReads(line)
     await prepare.migrated(line, allowed=migrate)
     store_id = await trio.to_thread.run_sync(prepare.identify, line, there)

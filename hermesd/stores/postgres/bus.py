@@ -29,7 +29,8 @@ PAUSE_SECONDS: Final = 0.05  # between two letters
 ANSWER_SECONDS: Final = 10.0
 FAREWELL_SECONDS: Final = 1.0  # for what is to be said when the bus closes
 BACKOFF_SECONDS: Final = (0.1, 5.0)  # before the next dialling, and at most
-SETTINGS: Final = ("jit=off",)
+# A letter that a crash swallows is no loss, so that none need wait for the disk.
+SETTINGS: Final = ("jit=off", "synchronous_commit=off")
 _LISTEN: Final = f"LISTEN {CHANNEL}".encode()
 _NOTIFY: Final = b"SELECT pg_notify($1, $2)"
 

@@ -35,6 +35,7 @@ WRITER_SETTINGS: Final = (
 )
 READER_SETTINGS: Final = ("default_transaction_read_only=on", "jit=off")
 
+MISSED: Final = "22012"  # division_by_zero: see statements._all_or_none
 _ITEM_CLASSES: Final = ("22", "23", "54")  # data, constraints, limits of a row or statement
 _ITEM_ERRORS: Final = (ValueError, OverflowError, msgspec.MsgspecError)
 # The connection ends with it: by an operator, a crash, a time limit of idling, or a broken line.
@@ -69,7 +70,12 @@ class Refused(Exception):
     @property
     def of_item(self) -> bool:
         """Whether what was to be stored is at fault."""
-        return self.sqlstate[:2] in _ITEM_CLASSES
+        return self.sqlstate[:2] in _ITEM_CLASSES and not self.missed
+
+    @property
+    def missed(self) -> bool:
+        """Whether a change that was written unseen did not hit its job."""
+        return self.sqlstate == MISSED
 
     @property
     def ends(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -32,11 +32,17 @@ class Backend(msgspec.Struct, frozen=True):
 
 
 class Fate(msgspec.Struct, frozen=True):
-    """A transaction that was told to commit; the server remembers the end of each for long."""
+    """A transaction that was told to commit; the server remembers the end of each for long.
 
-    xid: str
+    `xid` is None where it was told so before its number came back; then `made` may be a job that
+    it has inserted, and `mark` is the time it has given the job of `evidence` (see `HotRows`).
+    """
+
+    xid: str | None
     backend: Backend
     evidence: Evidence | None
+    made: str | None = None
+    mark: int | None = None
 
 
 def landed(pipe: Pipe, fate: Fate, life: str | None) -> bool:
@@ -47,6 +53,9 @@ def landed(pipe: Pipe, fate: Fate, life: str | None) -> bool:
     it did not come to write down to others: then only what the transaction wrote can tell.
     Raises StoreUnavailable where the server cannot tell.
     """
+    if fate.xid is None:
+        _end(pipe, fate.backend)
+        return _seen(pipe, fate)
     same_life = life is not None and life == fate.backend.life
     until = time.monotonic() + END_SECONDS
     while True:
@@ -55,17 +64,30 @@ def landed(pipe: Pipe, fate: Fate, life: str | None) -> bool:
             return False  # its number is nobody's, or somebody else's
         if status != "in progress":
             break
-        if time.monotonic() > until:
-            raise StoreUnavailable("PostgreSQL does not end the connection that was lost")
-        started = fate.backend.started.encode()
-        pipe.send(statements.END_BACKEND, b"%d" % fate.backend.pid, started)
-        pipe.collect(end=True)
-        time.sleep(POLL_SECONDS)  # in the store's own thread; the server does not call back
+        _end_once(pipe, fate.backend, until)
     if status is None:
         raise StoreUnavailable("PostgreSQL does not remember the transaction")
     if status == "committed" and not same_life:
-        return _seen(pipe, fate.evidence)
+        return _seen(pipe, fate)
     return status == "committed"
+
+
+def _end(pipe: Pipe, backend: Backend) -> None:
+    """Return when the backend is gone, and what it has done can be seen."""
+    until = time.monotonic() + END_SECONDS
+    while _end_once(pipe, backend, until):
+        pass
+
+
+def _end_once(pipe: Pipe, backend: Backend, until: float) -> bool:
+    """Tell a backend to end; False where it has ended. StoreUnavailable after `until`."""
+    if time.monotonic() > until:
+        raise StoreUnavailable("PostgreSQL does not end the connection that was lost")
+    told = pipe.send(statements.END_BACKEND, b"%d" % backend.pid, backend.started.encode())
+    pipe.collect(end=True)
+    if told.rows:
+        time.sleep(POLL_SECONDS)  # in the store's own thread; the server does not call back
+    return bool(told.rows)
 
 
 def _status(pipe: Pipe, xid: str) -> str | None:
@@ -81,18 +103,26 @@ def _status(pipe: Pipe, xid: str) -> str | None:
     return None if status is None else str(status)
 
 
-def _seen(pipe: Pipe, evidence: Evidence | None) -> bool:
+def _seen(pipe: Pipe, fate: Fate) -> bool:
     """Whether a job is as the transaction left it; StoreUnavailable where that does not tell."""
-    if evidence is not None:
-        job_id, state, lease = evidence
-        asked = pipe.send(statements.LEASE_OF, job_id.encode())
-        pipe.collect(end=True)
-        if not asked.rows:
+    if fate.made is not None:
+        return bool(_found(pipe, fate.made))
+    if fate.evidence is not None:
+        job_id, state, lease = fate.evidence
+        rows = _found(pipe, job_id)
+        if not rows:
             return False
-        ((found, found_lease),) = asked.rows
+        ((found, found_lease, mark),) = rows
         if (found, found_lease) == (state, lease):
-            return True
+            return fate.mark is None or fate.mark == mark
         before = found_lease == lease and State(state).terminal and not State(found).terminal
         if found_lease < lease or before:
             return False
-    raise StoreUnavailable("PostgreSQL has crashed, and others have changed the job since")
+    raise StoreUnavailable("others have changed the job since the connection to PostgreSQL broke")
+
+
+def _found(pipe: Pipe, job_id: str) -> list[tuple[Any, ...]]:
+    """(state, lease, when it was assigned or has ended) of a job, where it exists."""
+    asked = pipe.send(statements.LEASE_OF, job_id.encode())
+    pipe.collect(end=True)
+    return asked.rows

@@ -71,16 +71,6 @@ def error_groups(wanted: JobFilter, connection: BoundedConnection) -> ErrorGroup
     return search.error_groups(PostgresWords(connection), wanted)
 
 
-def matching_ids(wanted: JobFilter, limit: int, connection: BoundedConnection) -> list[str]:
-    """Oldest first."""
-    return search.matching_ids(PostgresWords(connection), wanted, limit)
-
-
-def count(wanted: JobFilter, connection: BoundedConnection) -> int:
-    """How many fit."""
-    return search.count(PostgresWords(connection), wanted)
-
-
 def counts(live: bool, connection: BoundedConnection) -> Counts:
     """By state (`live`: by those that are no end), and what waits; both as of one moment."""
     query = COUNT_LIVE if live else COUNT_ALL

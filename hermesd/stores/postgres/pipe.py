@@ -2,7 +2,8 @@
 
 https://www.postgresql.org/docs/current/libpq-pipeline-mode.html. Below the driver's cursors, since
 those go to the socket with each statement: a thread that does so gives the interpreter's lock away
-each time, and under load may wait milliseconds for it. Here a transaction does it twice.
+each time, and under load may wait milliseconds for it. Here a transaction does it twice, or not at
+all where the event loop waits for its answers.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ from __future__ import annotations
 import select
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from typing import Any, Final
 
 import psycopg
+import trio
 from psycopg import pq
 from psycopg.pq.abc import PGresult
 
@@ -84,10 +86,14 @@ class Pipe:
         self._open: deque[Answer | None] = deque()  # None: the end of a round
         self._prepared: dict[str, bytes] = {}
         self._numbers = count()
+        self._refused: Refused | None = None  # the first of a round
         self._raw.enter_pipeline_mode()
 
-    def send(self, statement: str, *values: bytes | None) -> Answer:
-        """Queue a statement with `$1` and so on for its values, to be kept prepared."""
+    def send(self, statement: str, *values: bytes | None, binary: bool = False) -> Answer:
+        """Queue a statement with `$1` and so on for its values, to be kept prepared.
+
+        The values are all texts, or all `binary`.
+        """
         name = self._prepared.get(statement)
         try:
             if name is None:
@@ -95,7 +101,7 @@ class Pipe:
                 self._raw.send_prepare(name, statement.encode())
                 self._prepared[statement] = name
                 self._open.append(Answer(name))
-            self._raw.send_query_prepared(name, values)
+            self._raw.send_query_prepared(name, values, [1] * len(values) if binary else None)
         except psycopg.Error as error:
             raise Lost(str(error)) from error
         return self._sent()
@@ -121,11 +127,32 @@ class Pipe:
                 self._open.append(None)
             else:
                 self._raw.send_flush_request()
-            refused = self._answers()
+            until = time.monotonic() + self._seconds
+            for writing in self._answers():
+                self._await_socket(until, writing=writing)
         except psycopg.Error as error:
             raise Lost(str(error)) from error
-        if refused is not None:
-            raise refused
+        self._raise_refusal()
+
+    @property
+    def silent(self) -> bool:
+        """Whether nothing has come unasked, such as word that the server has ended it."""
+        self._poll.register(self._raw.socket, select.POLLIN)
+        return not self._poll.poll(0)
+
+    async def end(self) -> None:
+        """`collect(end=True)` while other tasks go on, for statements with short answers."""
+        try:
+            with trio.move_on_after(self._seconds):
+                self._raw.pipeline_sync()
+                self._open.append(None)
+                for writing in self._answers():
+                    await self._socket_ready(writing=writing)
+        except (psycopg.Error, OSError) as error:
+            raise Lost(str(error)) from error
+        if self._open:
+            raise self._silence()
+        self._raise_refusal()
 
     def close(self) -> None:
         """Break the connection off."""
@@ -136,14 +163,14 @@ class Pipe:
         self._open.append(answer)
         return answer
 
-    def _answers(self) -> Refused | None:
-        refused: Refused | None = None
-        until = time.monotonic() + self._seconds
+    def _answers(self) -> Iterator[bool]:
+        """Take all answers; each time that needs the socket, yields whether to write to it."""
         answered = False  # whether the first of those that are open has its result
         while self._open:
             unsent = self._raw.flush()
             if unsent or self._raw.is_busy():
-                self._await_socket(until, writing=bool(unsent))
+                yield bool(unsent)
+                self._raw.consume_input()
                 continue
             result = self._raw.get_result()
             answer = self._open[0]
@@ -152,22 +179,40 @@ class Pipe:
                     self._open.popleft()
                 answered = False
             elif answer is None:
+                if result.status == pq.ExecStatus.FATAL_ERROR:  # and what was done, nobody says
+                    raise Lost(result.error_message.decode("utf-8", "replace"))
                 self._open.popleft()
             else:
                 answered = True
-                error = answer.take(result)
-                if error is not None:
-                    refused = refused or error
-                    self._forget(answer)
-        return refused
+                self._take(answer, result)
+
+    def _take(self, answer: Answer, result: PGresult) -> None:
+        refused = answer.take(result)
+        if refused is not None:
+            self._refused = self._refused or refused
+            self._forget(answer)
+
+    def _raise_refusal(self) -> None:
+        refused, self._refused = self._refused, None
+        if refused is not None:
+            raise refused
 
     def _await_socket(self, until: float, *, writing: bool) -> None:
         events = select.POLLIN | (select.POLLOUT if writing else 0)
         self._poll.register(self._raw.socket, events)
         left = until - time.monotonic()
         if left <= 0 or not self._poll.poll(left * 1000):
-            raise Lost(f"no answer for {self._seconds:g} s")
-        self._raw.consume_input()
+            raise self._silence()
+
+    async def _socket_ready(self, *, writing: bool) -> None:
+        # Short answers fit into the socket, so that the server never waits for us to read.
+        if writing:
+            await trio.lowlevel.wait_writable(self._raw.socket)
+        else:
+            await trio.lowlevel.wait_readable(self._raw.socket)
+
+    def _silence(self) -> Lost:
+        return Lost(f"no answer for {self._seconds:g} s")
 
     def _forget(self, answer: Answer) -> None:
         """A statement that was not prepared after all."""

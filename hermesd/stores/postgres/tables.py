@@ -15,11 +15,13 @@ import msgspec
 from hermesd.core.errors import Broken
 from hermesd.core.fleet import Incarnation
 from hermesd.core.job import Token
-from hermesd.stores.hot import ASSIGNED, SUCCEEDED, HotRows
+from hermesd.stores.hot import HotRows
 from hermesd.stores.postgres import statements
+from hermesd.stores.postgres.hot import Ready, inserts, ready
 from hermesd.stores.postgres.pipe import Answer, Pipe
-from hermesd.stores.rows import CHANGING, COLUMNS, Row, refuse_nul
-from hermesd.stores.tables import EVENT, KEY, TYPE, LateChange, Values
+from hermesd.stores.postgres.records import number, records, text, texts
+from hermesd.stores.rows import CHANGING, Row
+from hermesd.stores.tables import EVENT, KEY, TYPE, Values
 
 _BEFORE_AND_AFTER = (*statements.BEFORE, *CHANGING)
 
@@ -44,13 +46,13 @@ class PostgresJobTables:
 
     def __init__(self, pipe: Pipe) -> None:
         self._pipe = pipe
-        self._expected: list[tuple[Answer, int, type[Exception]]] = []
+        self._expected: list[tuple[Answer, int]] = []
 
     def settle(self) -> None:
-        """Raise LateChange or Broken where a change missed; all answers must be there."""
-        for answer, rows, error in self._expected:
+        """Raise Broken where a change missed; all answers must be there."""
+        for answer, rows in self._expected:
             if answer.count != rows:
-                raise error(f"{rows - answer.count} jobs were not as they were read")
+                raise Broken(f"{rows - answer.count} jobs were not as they were read")
 
     def jobs(self, ids: Sequence[str]) -> Sequence[Row]:
         """Those that exist, locked."""
@@ -77,7 +79,7 @@ class PostgresJobTables:
 
     def insert(self, rows: Sequence[Values]) -> None:
         """New jobs."""
-        self._pipe.send(statements.INSERT_ALL, records(COLUMNS, rows))
+        self._send(inserts(rows))
 
     def put_keys(self, rows: Sequence[Values]) -> None:
         """New keys, and known ones."""
@@ -86,7 +88,7 @@ class PostgresJobTables:
     def change(self, rows: Sequence[Values]) -> None:
         """All of them; looked after later."""
         answer = self._pipe.send(statements.CHANGE_JOBS, records(_BEFORE_AND_AFTER, rows))
-        self._expected.append((answer, len(rows), Broken))
+        self._expected.append((answer, len(rows)))
 
     def add_events(self, rows: Sequence[Values]) -> None:
         """In their order."""
@@ -98,17 +100,8 @@ class PostgresJobTables:
         return [Token(*found) for found in self._rows(statements.HAND_OVER, given)]
 
     def hot(self, rows: HotRows) -> None:
-        """One statement a kind; a miss shows later."""
-        if rows.born:
-            self.insert(rows.born)
-        for changed, statement, names in (
-            (rows.succeeded, statements.SUCCEED_ALL, SUCCEEDED),
-            (rows.assigned, statements.ASSIGN_ALL, ASSIGNED),
-        ):
-            if changed:
-                in_order = sorted(changed, key=_first)
-                answer = self._pipe.send(statement, records(names, in_order))
-                self._expected.append((answer, len(changed), LateChange))
+        """One statement a kind; the server refuses one that misses a job."""
+        self._send(ready(rows))
 
     def purge(self, ids: Sequence[str], at_us: int) -> int:
         """How many jobs were deleted; what another api deletes just now is left to it."""
@@ -120,6 +113,10 @@ class PostgresJobTables:
             self._pipe.send(statements.PURGE_EVENTS, gone)
         self._pipe.send(statements.PURGE_KEYS, number(at_us))
         return len(ended)
+
+    def _send(self, all_of: Iterable[Ready]) -> None:
+        for statement, values, binary in all_of:
+            self._pipe.send(statement, *values, binary=binary)
 
     def _ids(self, statement: str, *values: bytes | None) -> list[str]:
         return [job_id for (job_id,) in self._rows(statement, *values)]
@@ -172,34 +169,6 @@ def _rows(pipe: Pipe, statement: str, *values: bytes | None) -> list[tuple[Any, 
     answer = pipe.send(statement, *values)
     pipe.collect()
     return answer.rows
-
-
-def _first(row: Values) -> str:
-    job_id: str = row[0]
-    return job_id
-
-
-def records(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> bytes:
-    """Rows as one JSON array of objects; raises ItemFault for a NUL in any text."""
-    encoded = msgspec.json.encode([dict(zip(names, row, strict=True)) for row in rows])
-    refuse_nul(encoded, rows)
-    return encoded
-
-
-def texts(values: Iterable[str]) -> bytes:
-    """Texts as one JSON array; one with a NUL is left out, since it can be nowhere."""
-    return msgspec.json.encode([value for value in values if "\0" not in value])
-
-
-def text(value: str) -> bytes:
-    """One text; raises ItemFault for a NUL."""
-    refuse_nul(b"\\u0000", [(value,)])
-    return value.encode()
-
-
-def number(value: int) -> bytes:
-    """One number."""
-    return b"%d" % value
 
 
 @lru_cache(maxsize=64)

@@ -56,11 +56,6 @@ class PostgresWords:
         """Those of a statement."""
         return self._connection.execute(marked(statement), values).fetchall()
 
-    def number(self, statement: str, values: Sequence[Any]) -> int:
-        """What a statement counts."""
-        ((number,),) = self._connection.execute(marked(statement), values).fetchall()
-        return int(number)
-
     def jobs(self, ids: Sequence[str]) -> Sequence[Job]:
         """Those that exist."""
         return [to_job(row) for row in by_ids(ids, self._connection)]

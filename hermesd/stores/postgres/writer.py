@@ -1,8 +1,9 @@
 """One group, one transaction: the writer's side of the PostgreSQL store.
 
-A group is two rounds: all statements, then COMMIT. Until that is sent, a connection that is lost
-has done nothing, and the group is repeated on another one; afterwards the server is asked what
-became of the transaction.
+What needs no look (see `stores.hot`) is one round on the event loop's own thread: its statements
+with the end of their transaction. Anything else is two on the other thread: all statements, then
+COMMIT. Until the end is sent, a connection that is lost has done nothing, and the group is repeated
+on another one; afterwards the server is asked what became of the transaction.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import psycopg
 
 from hermesd.core.errors import OutcomeUnknown, StoreUnavailable
 from hermesd.stores.backend import Answers, Evidence, Part
+from hermesd.stores.hot import HotRows
 from hermesd.stores.micros import seconds
 from hermesd.stores.order import OrderKeys
 from hermesd.stores.postgres import statements
@@ -32,10 +34,10 @@ from hermesd.stores.postgres.connection import (
     translated,
 )
 from hermesd.stores.postgres.fate import Backend, Fate, landed
+from hermesd.stores.postgres.hot import ready
 from hermesd.stores.postgres.pipe import Pipe
 from hermesd.stores.postgres.tables import PostgresTables
 from hermesd.stores.postgres.timing import DatabaseTime
-from hermesd.stores.tables import LateChange
 from hermesd.stores.transaction import apply, instead
 
 TRIES: Final = 4  # of one group, on as many connections or after as many conflicts
@@ -64,6 +66,40 @@ class PostgresWriter:
         self._keys = OrderKeys(0)
         self._comeback = Comeback()
         self._trouble = ""
+        self._doubt: _Doubt | None = None  # what `ahead` has left to `commit`
+        self._look_first = False
+
+    async def ahead(self, parts: Sequence[Part]) -> Answers | None:
+        """Commit what needs no look in one round; None where `commit` has to do it.
+
+        That is to be called next then, with the same parts: it finds out what has become of them.
+        A thread has to be woken and fights for the interpreter's lock with a loop that is busy.
+        """
+        pipe, rows, answers = self._pipe, HotRows(self._keys), []
+        if pipe is None or not pipe.silent:
+            return None
+        for part in parts:
+            answer = rows.add(part)
+            if answer is None:
+                return None
+            answers.append(answer)
+        all_of = ready(rows)
+        made = rows.born[0][0] if rows.born else None
+        try:
+            for statement, values, binary in all_of:
+                pipe.send(statement, *values, binary=binary)
+            await pipe.end()
+            return answers
+        except Refused as refused:
+            if not refused.ends:  # the server has undone all of it
+                self._look_first = refused.missed
+                self.repeats += refused.conflict
+                return None
+        except Exception:  # Lost, or a defect: after the first byte it may be committed
+            pass
+        self._doubt = _Doubt(answers, Fate(None, self._backend, rows.evidence, made, rows.mark))
+        self._drop()
+        return None
 
     def at_once(self, parts: Sequence[Part]) -> Callable[[], Answers] | None:
         """See Backend.at_once: never, since the other thread waits for the server best."""
@@ -71,13 +107,15 @@ class PostgresWriter:
 
     def commit(self, parts: Sequence[Part], *, wait: bool = True) -> Answers:
         """See Backend.commit; what can be repeated is, a few times. Raises OutcomeUnknown too."""
-        look_first = False
+        look_first, self._look_first = self._look_first, False
+        doubt, self._doubt = self._doubt, None
+        if doubt is not None:
+            if self._landed(doubt):
+                return doubt.answers
+            self.repeats += 1
         for _ in range(TRIES):
             try:
                 return self._attempt(parts, look_first=look_first)
-            except LateChange as late:
-                look_first, error = True, str(late)
-                continue
             except _Doubt as doubt:
                 if self._landed(doubt):
                     return doubt.answers
@@ -85,6 +123,9 @@ class PostgresWriter:
             except Lost as lost:
                 error = told(lost)
             except Refused as refused:
+                if refused.missed and not look_first:
+                    look_first, error = True, "a change hit no job"
+                    continue
                 if not refused.conflict:
                     with translated():
                         raise

@@ -1,0 +1,77 @@
+"""What needs no look (see `stores.hot`) as statements, with their values ready to be sent.
+
+All are encoded before the first is sent, so that one which cannot be leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from operator import itemgetter
+from typing import Any, Final, NamedTuple
+
+from hermesd.stores.hot import ASSIGNED, SUCCEEDED, HotRows
+from hermesd.stores.postgres import binary, statements
+from hermesd.stores.postgres.records import number, records
+from hermesd.stores.rows import COLUMNS
+from hermesd.stores.tables import Values
+
+ROWS_ALIKE: Final = 4  # so many on average, and it pays to say once what they share
+
+_shared: Final = itemgetter(*map(COLUMNS.index, statements.SHARED))
+_arrays: Final[Sequence[tuple[int, Callable[[Sequence[Any]], bytes]]]] = [
+    (COLUMNS.index(name), binary.texts if statements.is_text(name) else binary.bigints)
+    for name in statements.OWN
+]
+
+
+class Ready(NamedTuple):
+    """A statement with its values, which are all binary or all texts."""
+
+    statement: str
+    values: Sequence[bytes | None]
+    binary: bool = False
+
+
+def ready(rows: HotRows) -> list[Ready]:
+    """Those of a group; raises ItemFault or the encoder's errors."""
+    found = inserts(rows.born) if rows.born else []
+    for changed, statement, names in (
+        (rows.succeeded, statements.SUCCEED_ALL, SUCCEEDED),
+        (rows.assigned, statements.ASSIGN_ALL, ASSIGNED),
+    ):
+        if changed:
+            in_order = sorted(changed, key=itemgetter(0))
+            found.append(Ready(statement, (records(names, in_order), number(len(changed)))))
+    return found
+
+
+def inserts(rows: Sequence[Values]) -> list[Ready]:
+    """New jobs, with the values of COLUMNS: the same for many, but for their own."""
+    families: dict[Values, list[Values]] = {}
+    for row in rows:
+        families.setdefault(_shared(row), []).append(row)
+    if len(families) * ROWS_ALIKE > len(rows):
+        return [Ready(statements.INSERT_ALL, (records(COLUMNS, rows),))]
+    return [
+        Ready(statements.INSERT_ALIKE, (*_own(alike), *_said_once(shared)), binary=True)
+        for shared, alike in families.items()
+    ]
+
+
+def _own(rows: Sequence[Values]) -> list[bytes]:
+    columns = list(zip(*rows, strict=True))
+    return [encoded(columns[place]) for place, encoded in _arrays]
+
+
+@lru_cache(maxsize=64)
+def _said_once(shared: Values) -> tuple[bytes | None, ...]:
+    return tuple(map(_scalar, statements.SHARED, shared))
+
+
+def _scalar(name: str, value: Any) -> bytes | None:
+    if value is None:
+        return None
+    if statements.is_text(name):
+        return str(value).encode()
+    return (binary.int4 if statements.is_int(name) else binary.int8)(value)

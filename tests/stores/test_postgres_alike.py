@@ -1,0 +1,106 @@
+"""New jobs of which many are alike: what they share is said once, and comes back all the same."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import msgspec
+import pytest
+from databases.stores import opened
+
+from hermesd.core.backoff import Backoff
+from hermesd.core.errors import Unstorable
+from hermesd.core.job import Job
+from hermesd.core.states import State
+from hermesd.stores.hot import HotRows
+from hermesd.stores.order import OrderKeys
+from hermesd.stores.postgres import binary
+from hermesd.stores.postgres.hot import ready
+from hermesd.stores.postgres.statements import INSERT_ALIKE, INSERT_ALL
+from hermesd.stores.rows import changing, identity
+from hermesd.testing.clock import ManualClock
+from hermesd.testing.conformance import Scene
+from hermesd.testing.listing import all_ids
+
+
+@pytest.fixture
+async def scene(postgresql_url: str, clock: ManualClock) -> AsyncIterator[Scene]:
+    """An empty store."""
+    async with opened(postgresql_url, clock=clock) as store:
+        yield Scene(store, clock)
+
+
+def full(scene: Scene, number: int) -> Job:
+    """A job with a value for nearly all that can have one, hard ones among them."""
+    return scene.job(
+        payload=msgspec.Raw(b'{"n": %d, "t": "\\u0000 \\" \xc3\xa9"}' % number),
+        labels={"number": str(number), 'é"\\': "{},"},
+        backoff=Backoff(seconds=1.5),
+        timeout=0.000001 + number,
+        trace_context=f"00-{number:032x}-{number:016x}-01" if number % 2 else None,
+        limit_key="tenant:a" if number % 3 else None,
+        state=State.RUNNING,
+        lease=1,
+        attempts=1,
+        worker_id="w",
+        incarnation="inc-1" if number % 2 else "inc-2",
+        assigned_by="api",
+    )
+
+
+async def test_many_jobs_come_back_as_they_went_in(scene: Scene) -> None:
+    """Each with its own, of several families at once."""
+    await scene.living("inc-1")
+    await scene.living("inc-2")
+    jobs = [replaced(full(scene, number), timeout=7.25) for number in range(40)]
+    answers = await scene.submit(*jobs)
+    assert statements_for([answer.job for answer in answers]) == {INSERT_ALIKE}
+    for answer, job in zip(answers, jobs, strict=True):
+        assert answer.job.payload == job.payload
+        assert await scene.now(answer.job) == answer.job
+
+
+async def test_jobs_that_share_little_come_back_too(scene: Scene) -> None:
+    """They go as records."""
+    await scene.living("inc-1")
+    await scene.living("inc-2")
+    answers = await scene.submit(*(full(scene, number) for number in range(40)))
+    assert statements_for([answer.job for answer in answers]) == {INSERT_ALL}
+    for answer in answers:
+        assert await scene.now(answer.job) == answer.job
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"type": "a\0b"}, {"labels": {"a": "\ud800"}}, {"queue": "\ud800"}],
+    ids=["shared", "own", "shared text"],
+)
+async def test_alike_jobs_that_cannot_be_stored_are_refused(
+    scene: Scene, fields: dict[str, object]
+) -> None:
+    """Whether what is wrong is said once or for each; nothing is stored."""
+    with pytest.raises(Unstorable):
+        await scene.submit(*(scene.job(**fields) for _ in range(8)))
+    assert not await all_ids(scene.store.reader)
+    assert (await scene.queued()).state is State.QUEUED
+
+
+def test_numbers_of_more_than_64_bits_are_refused() -> None:
+    """As an error of the encoder's."""
+    for encode in (binary.int4, binary.int8, lambda one: binary.bigints([one])):
+        with pytest.raises(OverflowError):
+            encode(2**63)
+    with pytest.raises(OverflowError):
+        binary.bigints([None, 2**63])
+
+
+def replaced(job: Job, **fields: object) -> Job:
+    """The job with other values."""
+    return msgspec.structs.replace(job, **fields)
+
+
+def statements_for(jobs: list[Job]) -> set[str]:
+    """Those that would insert such jobs."""
+    rows = HotRows(OrderKeys(0))
+    rows.born = [identity(job) + changing(job, 1) for job in jobs]
+    return {one.statement for one in ready(rows)}
