@@ -11,7 +11,8 @@ The life of one job (the numbers are the order, the names are files):
                                                                                ▼             ▼
     8 api/record (committed) ◄─gRPC─ 7 worker/report ◄─ 6 worker/execute ◄─ 5 worker/receive
 
-Around it: api/reap gives back what silent and dead workers held, api/timers releases what is due,
+Around it: api/intake stores what was submitted one by one together, api/reap gives back what silent
+and dead workers held, api/timers releases what is due,
 api/scheduler submits the jobs of schedules, api/retain deletes what ended long ago, api/invariants
 counts what must never happen, api/lookout keeps what the dashboard shows, worker/link registers and
 heartbeats. With a broker: api/declare keeps its queues, worker/claim asks for what was pulled,

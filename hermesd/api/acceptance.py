@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Sequence
 from operator import itemgetter
+from typing import Protocol
 
 import trio
 
@@ -11,6 +13,13 @@ from hermesd.config.live import Live
 from hermesd.core.registry import Held
 
 PATIENCE_TICK_SECONDS = 0.05
+
+
+class Wait(Protocol):
+    """What somebody waits for."""
+
+    def give_up(self) -> None:
+        """Wait no longer; nothing, where the wait is over."""
 
 
 class Acceptances:
@@ -25,7 +34,7 @@ class Acceptances:
     def expect(self) -> Waiter:
         """One more word to wait for."""
         self._missing += 1
-        return Waiter(self)
+        return Waiter(self.came)
 
     def came(self) -> None:
         """One of the words is in."""
@@ -39,7 +48,7 @@ class Acceptances:
             # A bare park that no cancellation ends; an Event in a shielding CancelScope costs 5 µs
             # more (measured), a tenth of what a submit costs in this package.
             self._parked = trio.lowlevel.current_task()
-            await trio.lowlevel.wait_task_rescheduled(_stay)
+            await trio.lowlevel.wait_task_rescheduled(stay)
 
     def give_up(self) -> None:
         """Wait no longer for the words that are missing."""
@@ -48,7 +57,8 @@ class Acceptances:
             trio.lowlevel.reschedule(task)
 
 
-def _stay(_: object) -> trio.lowlevel.Abort:
+def stay(_: object) -> trio.lowlevel.Abort:
+    """For trio.lowlevel.wait_task_rescheduled: a cancellation does not end this wait."""
     return trio.lowlevel.Abort.FAILED
 
 
@@ -62,20 +72,19 @@ class Patience:
     def __init__(self, live: Live, nursery: trio.Nursery) -> None:
         self._live = live
         self._nursery = nursery
-        self._waits: deque[tuple[float, Acceptances]] = deque()
+        self._waits: deque[tuple[float, Sequence[Wait]]] = deque()
         self._running = False
 
-    async def wait(self, wait: Acceptances) -> None:
-        """Wait for all words, at most PATIENCE_TICK_SECONDS longer than the time."""
+    def bound(self, waits: Sequence[Wait]) -> None:
+        """Have them given up after the time, or at most PATIENCE_TICK_SECONDS later."""
         until = trio.current_time() + self._live.config.api.dispatch_wait_seconds
         shorter = bool(self._waits) and until < self._waits[-1][0]
-        self._waits.append((until, wait))
+        self._waits.append((until, waits))
         if shorter:  # the time was changed since: the soonest must be the first
             self._waits = deque(sorted(self._waits, key=itemgetter(0)))
         if not self._running:
             self._running = True
             self._nursery.start_soon(self._run)
-        await wait.all_in()
 
     async def _run(self) -> None:
         try:
@@ -83,23 +92,28 @@ class Patience:
                 await trio.sleep(PATIENCE_TICK_SECONDS)
                 now = trio.current_time()
                 while self._waits and self._waits[0][0] <= now:
-                    self._waits.popleft()[1].give_up()
+                    _give_up(self._waits.popleft()[1])
         finally:
             self._running = False
-            for _, wait in self._waits:  # none, but where the api ends
-                wait.give_up()
+            for _, waits in self._waits:  # none, but where the api ends
+                _give_up(waits)
+
+
+def _give_up(waits: Sequence[Wait]) -> None:
+    for wait in waits:
+        wait.give_up()
 
 
 class Waiter:
-    """The word on one job: the first that comes counts.
+    """The word on one job: the first that comes counts, and is told by a call of `came`.
 
     `worker_id` is None as long as no worker is known to have the job; `note` tells why.
     """
 
-    __slots__ = ("_acceptances", "note", "worker_id")
+    __slots__ = ("_came", "note", "worker_id")
 
-    def __init__(self, acceptances: Acceptances) -> None:
-        self._acceptances: Acceptances | None = acceptances
+    def __init__(self, came: Callable[[], None]) -> None:
+        self._came: Callable[[], None] | None = came
         self.worker_id: str | None = None
         self.note = "committed; the worker has not answered yet"
 
@@ -111,11 +125,15 @@ class Waiter:
         """The job waits after all."""
         self._settle(None, note)
 
+    def give_up(self) -> None:
+        """No word came in time."""
+        self._settle(None, self.note)
+
     def _settle(self, worker_id: str | None, note: str) -> None:
-        acceptances, self._acceptances = self._acceptances, None
-        if acceptances is not None:
+        came, self._came = self._came, None
+        if came is not None:
             self.worker_id, self.note = worker_id, note
-            acceptances.came()
+            came()
 
 
 class Sending:

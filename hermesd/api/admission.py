@@ -37,6 +37,8 @@ MOST_TERMS = 1000
 T = TypeVar("T")
 
 _NOTHING: Final = TypeDefaults()
+_QUEUED: Final = State.QUEUED
+_SCHEDULED: Final = State.SCHEDULED
 
 
 def _empty_payload() -> msgspec.Raw:
@@ -71,6 +73,7 @@ class _Terms(msgspec.Struct, frozen=True, kw_only=True):
     timeout: float
     backoff: Backoff
     crash_limit: int
+    fit: bool  # whether its attempts and its timeout are within the limits
 
 
 class Admission:
@@ -131,21 +134,25 @@ class Admission:
         asked, due = request.priority, None
         if request.delay is not None or request.run_at is not None:
             due = self._due(request, now)
+        max_attempts, timeout = terms.max_attempts, terms.timeout
+        if request.max_attempts is not None or request.timeout is not None or not terms.fit:
+            max_attempts = self._max_attempts(request.max_attempts, terms)
+            timeout = self._timeout(request.timeout, terms)
         return Job(
             id=self._ids.new(now),
             type=request.type,
             payload=request.payload.copy(),
             queue=queue,
             priority=terms.priority if asked is None else priority_of(asked),
-            max_attempts=self._max_attempts(request.max_attempts, terms),
-            timeout=self._timeout(request.timeout, terms),
+            max_attempts=max_attempts,
+            timeout=timeout,
             backoff=terms.backoff,
-            labels=self._labels(request.labels),
+            labels=request.labels and self._labels(request.labels),
             crash_limit=terms.crash_limit,
             created_at=now,
             updated_at=now,
             enqueued_at=now if due is None else None,
-            state=State.QUEUED if due is None else State.SCHEDULED,
+            state=_QUEUED if due is None else _SCHEDULED,
             run_at=due,
             trace_context=trace_context,
         )
@@ -169,7 +176,7 @@ class Admission:
 
     def _max_attempts(self, asked: int | None, terms: _Terms) -> int:
         value = terms.max_attempts if asked is None else asked
-        most = max(MOST_ATTEMPTS, self._live.config.jobs.max_attempts)
+        most = _most_attempts(self._live.config.jobs)
         if not 1 <= value <= most:
             raise InvalidValue(f"max_attempts must be from 1 to {most}, got {value}")
         return value
@@ -220,15 +227,22 @@ class Admission:
 def _terms(job_type: JobType, configured: TypeDefaults | None, jobs: JobsSection) -> _Terms:
     """The operator's word on the type comes first, then the type's own, then the general one."""
     mine, own = configured or _NOTHING, job_type.defaults
+    max_attempts = _first(mine.max_attempts, own.max_attempts, jobs.max_attempts)
+    timeout = _first(mine.timeout, own.timeout, jobs.timeout_seconds)
     return _Terms(
         job_type=job_type,
         queue=mine.queue or own.queue or DEFAULT_QUEUE,
         priority=_first(mine.priority, own.priority, DEFAULT_PRIORITY),
-        max_attempts=_first(mine.max_attempts, own.max_attempts, jobs.max_attempts),
-        timeout=_first(mine.timeout, own.timeout, jobs.timeout_seconds),
+        max_attempts=max_attempts,
+        timeout=timeout,
         backoff=mine.backoff or own.backoff or jobs.backoff,
         crash_limit=mine.crash_limit or own.crash_limit or jobs.crash_limit,
+        fit=(1 <= max_attempts <= _most_attempts(jobs) and 0 < timeout <= jobs.max_timeout_seconds),
     )
+
+
+def _most_attempts(jobs: JobsSection) -> int:
+    return max(MOST_ATTEMPTS, jobs.max_attempts)
 
 
 def _first(mine: T | None, own: T | None, general: T) -> T:

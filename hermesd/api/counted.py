@@ -36,7 +36,11 @@ class CountedJobs:
     async def insert(self, submission: Submission) -> Sequence[Submitted]:
         """See JobStore.insert."""
         with self._changes.of(len(submission.jobs)):
-            return await self._jobs.insert(submission)
+            answers = await self._jobs.insert(submission)
+        for answer in answers:
+            if answer.error is not None:
+                self._changes.failed(answer.error)
+        return answers
 
     async def assign(self, assignments: Sequence[Assignment]) -> Sequence[Job | None]:
         """See JobStore.assign."""

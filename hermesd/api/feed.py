@@ -88,9 +88,11 @@ class Feeder:
             ahead.clear()
         fed = Round(self._state, self._router, self._ladder, MAX_ROUND)
         if not fed.pairs:
+            self._reading.at_odds(())
             return 0
-        if fed.place() and not fed.placed:
-            await self._reading.read(fed.pairs)
+        unsure = fed.place()
+        if not fed.placed and (unsure or self._reading.at_odds(fed.pairs)):
+            await self._reading.read(fed.pairs, correct=True)
             fed.place()
         if not fed.placed:
             await self._counts.when_due(SUSPECT_SECONDS)
@@ -123,12 +125,17 @@ class Feeder:
             state.ahead.clear()
             self._lines.adopt_later([job.id for job, _ in placed])
             raise
+        given: list[tuple[Reservation, Job]] = []
+        pairs: list[tuple[Job, Job]] = []
         for (before, slot), job in zip(placed, assigned, strict=True):
             if job is None:
                 slot.cancel()
                 state.metrics.lost_race(before.queue)
                 state.ahead.misjudged(before)
                 continue
-            held = self._router.commit(slot, job)
-            self._ledger.assigned(before, job)
-            self._lines.send(slot.view, held, None)
+            given.append((slot, job))
+            pairs.append((before, job))
+        self._router.commit_all(given)
+        for slot, _ in given:
+            self._lines.send(slot.view, slot.held, None)
+        self._ledger.assigned(pairs)

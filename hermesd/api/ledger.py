@@ -6,7 +6,7 @@ The store is the truth; this only saves asking it. Called after the commit, neve
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import trio
@@ -23,11 +23,10 @@ from hermesd.core.words import Due
 from hermesd.observe.joblines import JobLines
 from hermesd.signal import Signal
 
-# What a settled job is then, and the event that tells of it.
+# What a job is then that was settled and has not succeeded, and the event that tells of it.
 _SETTLED: Final = {
     move: (after(State.RUNNING, move), kind)
     for move, kind in (
-        (Move.SUCCEED, EventKind.SUCCEEDED),
         (Move.FAIL, EventKind.FAILED),
         (Move.RETRY, EventKind.RETRY),
         (Move.SNOOZE, EventKind.SNOOZED),
@@ -49,12 +48,12 @@ class Ledger:
         self.story = Story(JobLines(state.log, state, state.clock))
 
     def inserted(self, jobs: Sequence[Job], *, note: str = "") -> None:
-        """Jobs of one submit are committed, alike in type, queue, priority, and state as routed."""
+        """New jobs are committed, alike in type, queue, priority, and state as routed."""
         state, alike = self._state, jobs[0]
         state.tally.entered(alike, len(jobs))
         if alike.state is State.RUNNING:
             state.metrics.started(alike, len(jobs))
-            state.metrics.waited(alike, state.clock.utc(), len(jobs))
+            state.metrics.waited_all(jobs, state.clock.utc())
             state.ring.publish_all(EventKind.DIRECT, jobs)
             self._sent(jobs, None, None)
         elif alike.state is State.QUEUED:
@@ -66,17 +65,33 @@ class Ledger:
             self._scheduled(min(job.run_at or 0.0 for job in jobs))
         self.story.accepted(jobs, note)
 
-    def assigned(self, before: Job, now: Job) -> None:
-        """A waiting job, or one that another worker refused, has a worker."""
-        self._state.tally.left(before)
-        self._state.tally.entered(now)
+    def assigned(self, assigned: Sequence[tuple[Job, Job]]) -> None:
+        """Waiting jobs, or such as another worker refused, have a worker: before and now."""
+        if not assigned:
+            return
+        groups: dict[tuple[Any, ...], list[tuple[Job, Job]]] = {}
+        for pair in assigned:
+            before, now = pair
+            alike = (before.state, now.type, now.queue, now.priority, now.rung, now.started_at)
+            groups.setdefault(alike, []).append(pair)
+        for group in groups.values():
+            self._assigned_alike(group)
+        jobs = [now for _, now in assigned]
+        self._state.ring.publish_all(EventKind.DIRECT, jobs)
+        self.story.dispatched(jobs)
+        if self._state.tracing is not None:
+            for job in jobs:
+                self._sent((job,), job.enqueued_at, job.started_at)
+
+    def _assigned_alike(self, group: Sequence[tuple[Job, Job]]) -> None:
+        """Of a state, type, queue and priority, begun together on the same rung."""
+        state, (before, now) = self._state, group[0]
+        state.tally.left(before, len(group))
+        state.tally.entered(now, len(group))
         if before.state is State.QUEUED:
-            self._state.published.left(before)
-            self._state.metrics.waited(now, now.started_at or 0.0)
-        self._state.metrics.started(now)
-        self._state.ring.publish(EventKind.DIRECT, job=now)
-        self.story.dispatched(now)
-        self._sent((now,), now.enqueued_at, now.started_at)
+            state.published.left_all(was for was, _ in group)
+            state.metrics.waited_all([job for _, job in group], now.started_at or 0.0)
+        state.metrics.started(now, len(group))
 
     def handed_over(self, jobs: Sequence[Job]) -> None:
         """Waiting jobs have been given to the broker."""
@@ -110,8 +125,31 @@ class Ledger:
         self._state.ring.publish(EventKind.QUARANTINED, job=job, message=message)
         self.story.returned(job, settlement)
 
-    def settled(self, job: Job, settlement: Settlement) -> None:
-        """A running job was settled."""
+    def settled(self, settled: Sequence[tuple[Job, Settlement]]) -> None:
+        """Running jobs were settled."""
+        succeeded: list[tuple[Job, Settlement]] = []
+        for job, settlement in settled:
+            if settlement.move is Move.SUCCEED:
+                succeeded.append((job, settlement))
+            else:
+                self._settled_otherwise(job, settlement)
+        if succeeded:
+            self._succeeded(succeeded)
+
+    def _succeeded(self, settled: Sequence[tuple[Job, Settlement]]) -> None:
+        state, jobs = self._state, [job for job, _ in settled]
+        groups: dict[tuple[str, str], tuple[Job, list[Settlement]]] = {}
+        for job, settlement in settled:
+            groups.setdefault((job.type, job.queue), (job, []))[1].append(settlement)
+        for alike, settlements in groups.values():
+            state.metrics.succeeded_all(alike, settlements)
+        state.tally.moved(State.RUNNING, State.SUCCEEDED, len(jobs))
+        self._ran(jobs)
+        state.ring.publish_all(EventKind.SUCCEEDED, jobs)
+        self.story.succeeded(settled)
+
+    def _settled_otherwise(self, job: Job, settlement: Settlement) -> None:
+        """A running job did not succeed."""
         state = self._state
         target, kind = _SETTLED[settlement.move]
         state.metrics.settled(job, settlement)
@@ -125,7 +163,7 @@ class Ledger:
             if target is State.SCHEDULED:
                 self._scheduled(settlement.run_at or 0.0)
             else:
-                self._ran(job)
+                self._ran((job,))
         message = ""
         if (error := settlement.error) is not None:
             message = f"{error.kind}: {error.message}"
@@ -207,12 +245,14 @@ class Ledger:
         if not self._state.neighbours.alone:
             self._state.bus.tell(Due(at=at))
 
-    def _ran(self, job: Job) -> None:
-        """A run of the job has ended in a worker, which must not have happened before."""
-        if self._ends.again(job):
+    def _ran(self, jobs: Sequence[Job]) -> None:
+        """A run of each job has ended in a worker, which must not have happened before."""
+        for job in self._ends.again(jobs):
             self._state.metrics.breach("double-outcome")
             self._state.log.error("invariant broken", invariant="double-outcome", job_id=job.id)
-        self._ended(job.id)
+        if self._waiters:
+            for job in jobs:
+                self._ended(job.id)
 
     def _ended(self, job_id: str) -> None:
         event = self._waiters.pop(job_id, None)

@@ -78,7 +78,7 @@ def log_line_view(line: KeptLine) -> LogLineView:
 
 def job_view(job: Job) -> JobView:
     """A job as it was submitted."""
-    created = rfc3339(job.created_at)
+    created, started_at = rfc3339(job.created_at), job.started_at
     return JobView(
         id=job.id,
         type=job.type,
@@ -97,11 +97,11 @@ def job_view(job: Job) -> JobView:
         crash_count=job.crash_count,
         created_at=created,
         updated_at=created if job.updated_at == job.created_at else rfc3339(job.updated_at),
-        run_at=_time(job.run_at),
-        started_at=_time(job.started_at),
-        finished_at=_time(job.finished_at),
+        run_at=None if job.run_at is None else rfc3339(job.run_at),
+        started_at=created if started_at == job.created_at else _time(started_at),
+        finished_at=None if job.finished_at is None else rfc3339(job.finished_at),
         result=job.result,
-        error=error_view(job.error),
+        error=None if job.error is None else error_view(job.error),
     )
 
 

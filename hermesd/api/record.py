@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from hermesd.api.ledger import Ledger
 from hermesd.api.state import ApiState
@@ -12,6 +13,9 @@ from hermesd.core.outcome import Outcome, OutcomeKind, Settlement, settle
 from hermesd.core.records import Verdict
 from hermesd.core.registry import WorkerView
 from hermesd.core.states import Move
+
+_NOT_TAKEN: Final = frozenset({Verdict.DROPPED, Verdict.UNKNOWN})
+_Settling = tuple[int, Job, Settlement]  # an outcome's place in its report, and what it makes
 
 
 class Recorder:
@@ -54,7 +58,7 @@ class Recorder:
         now = self._state.clock.utc()
         jobs = await self._jobs(view, outcomes)
         verdicts = [Verdict.UNKNOWN] * len(outcomes)
-        settling: list[tuple[int, Job, Settlement]] = []
+        settling: list[_Settling] = []
         for index, outcome in enumerate(outcomes):
             token = outcome.token
             job = jobs.get(token.job_id)
@@ -64,26 +68,29 @@ class Recorder:
                 verdicts[index] = Verdict.DROPPED
         if settling:
             answers = await self._state.jobs.settle([settlement for _, _, settlement in settling])
-            for (index, job, settlement), verdict in zip(settling, answers, strict=True):
+            for (index, _, _), verdict in zip(settling, answers, strict=True):
                 verdicts[index] = verdict
-                self._settled(view, job, settlement, verdict)
-        for verdict in verdicts:
-            if verdict is Verdict.DROPPED or verdict is Verdict.UNKNOWN:
+            self._settled(view, settling, answers)
+        for verdict in _NOT_TAKEN.intersection(verdicts):
+            for _ in range(verdicts.count(verdict)):
                 self._state.metrics.dropped(verdict)
         return tuple(verdicts)
 
     def _settled(
-        self, view: WorkerView | None, job: Job, settlement: Settlement, verdict: Verdict
+        self, view: WorkerView | None, settling: Sequence[_Settling], verdicts: Sequence[Verdict]
     ) -> None:
-        """The store has answered on a settlement."""
-        if verdict is Verdict.RETRY:
-            return
-        if view is not None:
-            view.drop(job.id, job.lease)
-        if verdict is Verdict.RECORDED:
-            self._ledger.settled(job, settlement)
-        elif verdict is Verdict.UNSTORABLE:
-            self._ledger.settled(job, _unstorable(settlement))
+        """The store has answered on settlements, with a verdict each."""
+        settled: list[tuple[Job, Settlement]] = []
+        for (_, job, settlement), verdict in zip(settling, verdicts, strict=True):
+            if verdict is Verdict.RETRY:
+                continue
+            if view is not None:
+                view.drop(job.id, job.lease)
+            if verdict is Verdict.RECORDED:
+                settled.append((job, settlement))
+            elif verdict is Verdict.UNSTORABLE:
+                settled.append((job, _unstorable(settlement)))
+        self._ledger.settled(settled)
 
     async def _jobs(
         self, view: WorkerView | None, outcomes: Sequence[Outcome]

@@ -9,7 +9,7 @@ from hermesd.api.route import Reservation, Router
 from hermesd.api.state import ApiState
 from hermesd.core.ahead import Line
 from hermesd.core.job import Job
-from hermesd.core.registry import WorkerView
+from hermesd.core.registry import Held, WorkerView
 
 Pair = tuple[str, str]  # queue, type
 
@@ -86,6 +86,8 @@ class Round:
         crowded = pair in self._crowded
         beside = self._crowded.get(pair)
         while line.jobs and _age(line) <= until and len(placed) < self._most:
+            if beside is not None and self._fill(beside, line, until):
+                continue
             job = ahead.take(line)
             slot = place(job, beside)
             if slot is not None:
@@ -100,6 +102,25 @@ class Round:
                 break
         if crowded:
             self._crowded[pair] = beside
+
+    def _fill(self, view: WorkerView, line: Line, until: float) -> int:
+        """Give one worker the first of a line as `_place_line` would, but a suspect; how many.
+
+        What holds for all of them is looked at once (measured: 2 of 4 microseconds a job).
+        """
+        kind = view.kind_of(line.jobs[0].type)
+        if kind is None or not view.routable:
+            return 0
+        take, placed, jobs = self._state.ahead.take, self.placed, line.jobs
+        before = len(placed)
+        most = min(before + view.free(kind), self._most)
+        while len(placed) < most and jobs and not jobs[0].suspect and _age(line) <= until:
+            job = take(line)
+            placed.append((job, Reservation(view, Held(job, kind, float("inf")))))
+        given = len(placed) - before
+        if given:
+            view.reserve_all(kind, given, self._state.registry.next_turn())
+        return given
 
 
 def _age(line: Line) -> float:

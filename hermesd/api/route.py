@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from math import inf
+from typing import Final
+
 import msgspec
 
 from hermesd.api.state import ApiState
@@ -9,6 +13,11 @@ from hermesd.core.job import Job, Owner, Rung
 from hermesd.core.registry import Held, WorkerView
 from hermesd.core.routing import choose, explain
 from hermesd.core.states import State
+
+# To name a member of an enumeration takes five times as long as a global (measured: 0.1 µs more).
+_RUNNING: Final = State.RUNNING
+_INCARNATION: Final = Owner.INCARNATION
+_PUSH: Final = Rung.PUSH
 
 
 class Reservation(msgspec.Struct, frozen=True):
@@ -36,36 +45,44 @@ class Router:
 
     def place(self, job: Job, beside: WorkerView | None = None) -> Reservation | None:
         """A slot for a job, with `beside` if it can be; None where no worker can take it now."""
-        choice = choose(job, self._state.registry, beside)
-        if choice is None or job.queue in self._state.pauses:
+        state = self._state
+        choice = choose(job, state.registry, beside)
+        if choice is None or (state.pauses.queues and job.queue in state.pauses):
             return None
-        held = Held(job, choice.kind, float("inf"))
-        choice.worker.reserve(held, self._state.registry.next_turn())
+        held = Held(job, choice.kind, inf)
+        choice.worker.reserve(held, state.registry.next_turn())
         return Reservation(choice.worker, held)
 
     def as_running(self, job: Job, view: WorkerView, now: float) -> Job:
-        """A new job as it is inserted when it has a slot."""
+        """A new job as it is inserted when it has a slot; its first attempt begins then."""
         return msgspec.structs.replace(
             job,
-            state=State.RUNNING,
-            owner=Owner.INCARNATION,
-            rung=Rung.PUSH,
+            state=_RUNNING,
+            owner=_INCARNATION,
+            rung=_PUSH,
             lease=job.lease + 1,
             attempts=job.attempts + 1,
             assigned_by=self._state.name,
             worker_id=view.worker_id,
             incarnation=view.incarnation,
             enqueued_at=now,
+            started_at=now,
         )
 
     def commit(self, reservation: Reservation, job: Job) -> Held:
         """The assignment is committed: the worker's view holds the lease from now on."""
-        held = reservation.held
-        held.job = job
+        self.commit_all(((reservation, job),))
+        return reservation.held
+
+    def commit_all(self, given: Iterable[tuple[Reservation, Job]]) -> None:
+        """The same for several jobs, at one reading of the clock."""
         grace = self._state.config.worker.timeout_grace_seconds
-        held.deadline = self._state.clock.monotonic() + job.timeout + grace
-        reservation.view.hold(held)
-        return held
+        since = self._state.clock.monotonic() + grace
+        for reservation, job in given:
+            held = reservation.held
+            held.job = job
+            held.deadline = since + job.timeout
+            reservation.view.hold(held)
 
     def explain(self, job: Job) -> str:
         """Why the job waits, and where if a broker is configured, for people."""

@@ -27,7 +27,6 @@ _ENDS: Final = {
     Move.SNOOZE: "job snoozed",
     Move.RELEASE: "job released",
 }
-_WELL: Final = frozenset({Move.SUCCEED, Move.SNOOZE})
 
 
 class Story:
@@ -53,9 +52,9 @@ class Story:
                 told["in_seconds"] = _span(job.created_at, job.run_at)
             self._lines.tell("job accepted", routed=_ROUTED[job.state], **told)
 
-    def dispatched(self, job: Job) -> None:
-        """A job that waited, or that another worker refused, has a worker."""
-        if self._lines.room():
+    def dispatched(self, jobs: Sequence[Job]) -> None:
+        """Jobs that waited, or that another worker refused, have a worker."""
+        for job in jobs[: self._lines.room(len(jobs))]:
             self._lines.tell(
                 "job dispatched",
                 **_about(job),
@@ -75,10 +74,15 @@ class Story:
             else:
                 self._lines.trouble("job queued", **_about(job), why=str(kind))
 
+    def succeeded(self, settled: Sequence[tuple[Job, Settlement]]) -> None:
+        """Running jobs have succeeded."""
+        for job, settlement in settled[: self._lines.room(len(settled))]:
+            self._lines.tell(_ENDS[Move.SUCCEED], **_ended(job, settlement))
+
     def settled(self, job: Job, settlement: Settlement) -> None:
-        """A running job was settled."""
+        """A running job was settled, and has not succeeded."""
         move = settlement.move
-        if move in _WELL:
+        if move is Move.SNOOZE:
             if self._lines.room():
                 self._lines.tell(_ENDS[move], **_ended(job, settlement))
         else:

@@ -9,9 +9,9 @@ from typing import Literal
 import msgspec
 import trio
 
-from hermesd.api.acceptance import Acceptances, Patience, Waiter
+from hermesd.api.acceptance import Acceptances, Waiter
 from hermesd.api.admission import Admission, JobRequest
-from hermesd.api.depth import Depth
+from hermesd.api.intake import Intake, Lone
 from hermesd.api.ledger import Ledger
 from hermesd.api.lines import Lines
 from hermesd.api.route import Reservation, Router
@@ -67,10 +67,11 @@ class Submitter:
         router: Router,
         lines: Lines,
         ledger: Ledger,
-        patience: Patience,
+        intake: Intake,
     ):
-        self._depth = Depth(state, state.tally)
-        self._patience = patience
+        self._intake = intake
+        self._depth = intake.depth
+        self._patience = intake.patience
         self._state = state
         self._admission = admission
         self._router = router
@@ -104,51 +105,54 @@ class Submitter:
     async def _submit_one(
         self, request: JobRequest, principal: str, trace_context: str | None
     ) -> SubmitAnswer:
-        now = self._state.clock.utc()
+        now = self._now()
         job = self._admission.job(request, now, trace_context)
         key = self._admission.key(request, principal, now)
+        if key is not None:
+            [answer] = await self._submit_together([job], [key], now)
+            return answer
+        lone = self._routed_alone(job, now)
+        await self._intake.store(lone)
+        job = lone.job
+        if lone.waiter is not None:
+            return _routed(job, lone.waiter)
         if job.state is State.SCHEDULED:
-            return await self._submit_scheduled(job, key)
+            return SubmitAnswer(job=job, routed="scheduled")
+        return SubmitAnswer(job=job, routed="queue", note=lone.note)
+
+    def _now(self) -> float:
+        """UTC to the microsecond, as a store keeps it, which then need not change the job."""
+        return round(self._state.clock.utc() * 1_000_000) / 1_000_000
+
+    def _routed_alone(self, job: Job, now: float) -> Lone:
+        if job.run_at is not None:
+            return Lone(job)
         slot = self._router.place_new(job)
         if slot is None:
-            note = self._router.explain(job)
-            [entry] = await self._store((job,), (key,), (), {job.queue: 1})
-            if entry.repeated:
-                return _repeated(entry.job)
-            self._ledger.inserted((entry.job,), note=note)
-            return SubmitAnswer(job=entry.job, routed="queue", note=note)
-        job = self._router.as_running(job, slot.view, now)
-        [entry] = await self._store((job,), (key,), (slot,), {})
-        if entry.repeated:
-            slot.cancel()
-            return _repeated(entry.job)
-        self._ledger.inserted((entry.job,))
-        wait = Acceptances()
-        waiter = self._send(entry.job, slot, wait)
-        await self._patience.wait(wait)
-        return _routed(entry.job, waiter)
-
-    async def _submit_scheduled(self, job: Job, key: IdempotencyKey | None) -> SubmitAnswer:
-        [entry] = await self._store((job,), (key,), (), {}, scheduled=1)
-        if entry.repeated:
-            return _repeated(entry.job)
-        self._ledger.inserted((entry.job,))
-        return SubmitAnswer(job=entry.job, routed="scheduled")
+            return Lone(job, note=self._router.explain(job))
+        return Lone(self._router.as_running(job, slot.view, now), slot)
 
     async def _submit_batch(
         self, requests: Sequence[JobRequest], principal: str, trace_context: str | None
     ) -> Sequence[SubmitAnswer]:
-        now = self._state.clock.utc()
+        now = self._now()
         admitted = self._admission.jobs(requests, now, trace_context)
         keys = [self._admission.key(request, principal, now) for request in requests]
-        batch = self._route(admitted, now)
+        return await self._submit_together(admitted, keys, now)
+
+    async def _submit_together(
+        self, jobs: Sequence[Job], keys: Sequence[IdempotencyKey | None], now: float
+    ) -> Sequence[SubmitAnswer]:
+        """Store all of these jobs or none."""
+        batch = self._route(jobs, now)
         submitted = await self._store(
             batch.jobs, keys, batch.slots, batch.waiting, scheduled=batch.scheduled
         )
         wait = Acceptances()
         waiters = self._hand_over(submitted, batch, wait)
         if waiters:
-            await self._patience.wait(wait)
+            self._patience.bound((wait,))
+            await wait.all_in()
         answers = []
         for index, entry in enumerate(submitted):
             job = entry.job

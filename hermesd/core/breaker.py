@@ -6,6 +6,7 @@ A path starts open: a worker becomes routable only after a probe over its dispat
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
 
 class BreakerState(StrEnum):
@@ -14,6 +15,9 @@ class BreakerState(StrEnum):
     CLOSED = "closed"
     OPEN = "open"
     HALF_OPEN = "half-open"
+
+
+_CLOSED: Final = BreakerState.CLOSED
 
 
 class Breaker:
@@ -30,7 +34,7 @@ class Breaker:
     @property
     def closed(self) -> bool:
         """Whether jobs may be sent."""
-        return self.state is BreakerState.CLOSED
+        return self.state is _CLOSED
 
     def trip(self, now: float, reason: str) -> bool:
         """A dispatch or probe failed; True if the path was closed until now."""

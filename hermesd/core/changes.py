@@ -37,13 +37,16 @@ class Changes:
         self.under_way += jobs
         try:
             yield
-        except (Conflict, InvalidValue, NotFound):  # then nothing was changed
-            raise
-        except BaseException:
-            self.doubtful = True
+        except BaseException as error:
+            self.failed(error)
             raise
         finally:
             self.under_way -= jobs
+
+    def failed(self, error: BaseException) -> None:
+        """A change ended so; by these errors nothing was changed, by all others one cannot say."""
+        if not isinstance(error, Conflict | InvalidValue | NotFound):
+            self.doubtful = True
 
     def fewer(self, jobs: int) -> None:
         """So many of those that have begun were none, as the answer tells."""

@@ -59,6 +59,21 @@ class Chart:
         _trim(self._minutes, MINUTES_WINDOW_SECONDS)
         _trim(self._fives, LONGEST_WINDOW_SECONDS)
 
+    def forget_future(self, now: int, slack_seconds: int) -> bool:
+        """Drop what begins later than that: the clock was ahead then; whether there was any."""
+        late = [
+            (points, one)
+            for points in (self._steps, self._minutes, self._fives)
+            for one in points
+            if one > now + slack_seconds
+        ]
+        for points, one in late:
+            del points[one]
+        if late:
+            self._newest = max(self._steps, default=0)
+            self._closed = min(self._closed, _floor(now, MINUTE_SECONDS) - MINUTE_SECONDS)
+        return bool(late)
+
     def window(self, now: float, seconds: int) -> Window:
         """The steps of the last `seconds`; of fine ones those that are over."""
         if seconds <= FINE_WINDOW_SECONDS:

@@ -30,6 +30,7 @@ class Neighbours:
         self._name = name
         self._heard: dict[str, float] = {}
         self._boots: dict[str, str] = {}
+        self._publishers: tuple[str, ...] = (name,)  # those whose waiting jobs go to the broker
         self._names: tuple[str, ...] = (name,)  # of all that are present, in one order for all
         self._number = 0
         # Of each line, who stood first of another's share, and since when.
@@ -45,6 +46,11 @@ class Neighbours:
         """The names of the other apis that are there."""
         return tuple(name for name in self._names if name != self._name)
 
+    @property
+    def publish(self) -> bool:
+        """Whether another api that is there says that its waiting jobs go to the broker."""
+        return len(self._publishers) > 1
+
     def heard(self, name: str, boot: str, now: float) -> bool:
         """Another api is there; True where this life of it was not known."""
         new = name not in self._heard or self._boots[name] != boot
@@ -53,8 +59,17 @@ class Neighbours:
             self._count()
         return new
 
+    def said_of_broker(self, name: str, *, publishes: bool) -> bool:
+        """Whether another api's waiting jobs go to the broker; True where that is news."""
+        if publishes == (name in self._publishers):
+            return False
+        others = set(self._publishers) ^ {name}
+        self._publishers = tuple(sorted(others))
+        return True
+
     def left(self, name: str) -> None:
         """It is not there any more."""
+        self.said_of_broker(name, publishes=False)
         if self._heard.pop(name, None) is not None:
             del self._boots[name]
             self._count()
@@ -69,6 +84,11 @@ class Neighbours:
     def mine(self, job_id: str) -> bool:
         """Whether a waiting job is of one's own share."""
         return self.alone or self._share(job_id) == self._number
+
+    def publishes(self, job_id: str) -> bool:
+        """Whether it is one's own to bring a waiting job to the broker, when all publish."""
+        names = self._publishers
+        return len(names) == 1 or names[crc32(job_id.encode()) % len(names)] == self._name
 
     def pick(self, jobs: Sequence[Job], now: float) -> tuple[list[Job], set[Place]]:
         """Of those that stand first: the ones to go for; and the lines that others are left in.

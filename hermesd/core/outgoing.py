@@ -14,6 +14,8 @@ from hermesd.core.words import (
     Due,
     Event,
     Events,
+    FarOrder,
+    FarOrderDone,
     Here,
     Moved,
     Place,
@@ -30,6 +32,7 @@ from hermesd.core.words import (
 MAX_LETTER_BYTES: Final = 7900  # PostgreSQL takes less than 8000 in a NOTIFY
 MOST_PLACES: Final = 2000
 MOST_JOBS: Final = 5000
+MOST_ORDERS: Final = 100
 MOST_STEPS: Final = 3  # the youngest
 MOST_EVENTS: Final = 400  # those that come on top are counted only
 MAX_MESSAGE_CHARS: Final = 300  # of an event
@@ -55,6 +58,7 @@ class Outgoing:
         self._waiting: Counter[Place] = Counter()
         self._work: dict[Place, None] = {}
         self._cancelled: dict[str, None] = {}
+        self._orders: deque[FarOrder | FarOrderDone] = deque(maxlen=MOST_ORDERS)
         self._steps: deque[Point] = deque(maxlen=MOST_STEPS)
         self._events: deque[Event] = deque()
         self._kinds: Counter[str] = Counter()
@@ -77,6 +81,9 @@ class Outgoing:
                 _note(self._work, word.places, MOST_PLACES)
             case Cancelled():
                 _note(self._cancelled, word.job_ids, MOST_JOBS)
+            case FarOrder() | FarOrderDone():
+                if size_of(word) <= self._max_bytes // 2:  # else nobody answers it
+                    self._orders.append(word)
             case Stepped():
                 self._steps.append(word.point)
             case Events():
@@ -94,6 +101,7 @@ class Outgoing:
             or self._waiting
             or self._work
             or self._cancelled
+            or self._orders
             or self._steps
             or self._kinds
             or self._events
@@ -113,6 +121,10 @@ class Outgoing:
                 yield word
                 room -= FRAME_BYTES
         self._here = self._schedules = self._queues = self._due = None
+        while self._orders and size_of(self._orders[0]) <= room - self._max_bytes // 4:
+            order = self._orders.popleft()
+            room -= size_of(order)
+            yield order
         waiting = self._take_waiting(room // 2 - 2 * FRAME_BYTES - size_of(self._states))
         if waiting or self._states or self._accepted:
             moved = Moved(

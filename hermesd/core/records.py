@@ -7,6 +7,7 @@ from enum import StrEnum
 
 import msgspec
 
+from hermesd.core.errors import HermesError
 from hermesd.core.fleet import SlotView
 from hermesd.core.job import ErrorInfo, Job, Owner, Rung, Token
 from hermesd.core.jobtype import JobType
@@ -26,18 +27,24 @@ class IdempotencyKey(msgspec.Struct, frozen=True, kw_only=True):
 class Submission(msgspec.Struct, frozen=True, kw_only=True):
     """Jobs to be stored together, already routed: running with a lease and incarnation, or waiting.
 
-    `keys` is as long as `jobs`.
+    `keys` is as long as `jobs`. Those that are `apart` have nothing to do with each other, and no
+    keys: each is stored or not by itself.
     """
 
     jobs: tuple[Job, ...]
-    keys: tuple[IdempotencyKey | None, ...]
+    keys: tuple[IdempotencyKey | None, ...] = ()
+    apart: bool = False
 
 
 class Submitted(msgspec.Struct, frozen=True, kw_only=True):
-    """One stored job, or the first job of its idempotency key (`repeated`)."""
+    """One stored job, or the first job of its idempotency key (`repeated`).
+
+    `error`: why it was not stored, while others of a submission were whose jobs are apart.
+    """
 
     job: Job
     repeated: bool = False
+    error: HermesError | None = None
 
 
 class Assignment(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
-from hermesd.core.breaker import Breaker, BreakerState
+from hermesd.core.breaker import Breaker
 from hermesd.core.entries import entry_of
 from hermesd.core.fleet import (
     FleetEntry,
@@ -94,7 +94,7 @@ class WorkerView:
     @property
     def routable(self) -> bool:
         """Whether new jobs may be sent at all."""
-        return self.breaker.state is BreakerState.CLOSED and not (
+        return self.breaker.closed and not (
             self.draining
             or self.drain_requested
             or self.paused
@@ -157,6 +157,16 @@ class WorkerView:
         self.turn = turn
         if held.job.suspect:
             self._suspects.add(held)
+        self._changed()
+
+    def reserve_all(self, kind: str, jobs: int, turn: int) -> None:
+        """Count slots of a kind as taken by so many jobs that are about to be assigned.
+
+        None of them is a suspect.
+        """
+        self._count.take(kind, jobs)
+        self.unsent += jobs
+        self.turn = turn
         self._changed()
 
     def unreserve(self, held: Held) -> None:

@@ -7,7 +7,7 @@ up, and what one was at an earlier time can be taken away from it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import ceil, exp, log
 from typing import Final
 
@@ -43,6 +43,11 @@ class Sketch:
             self._counts[bucket] += count
         except KeyError:
             self._counts[bucket] = count
+
+    def add_all(self, counted: Mapping[float, int]) -> None:
+        """Take in durations in seconds, each so many times."""
+        for seconds, count in counted.items():
+            self.add(seconds, count)
 
     def merge(self, other: Sketch) -> None:
         """Take in all of `other`."""

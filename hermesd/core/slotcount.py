@@ -34,9 +34,9 @@ class SlotCount:
             self._unseen.subtract(self._sent.popleft()[1])
         return True
 
-    def take(self, kind: str) -> None:
-        """A job is about to be sent."""
-        self._unseen[kind] += 1
+    def take(self, kind: str, jobs: int = 1) -> None:
+        """So many jobs are about to be sent."""
+        self._unseen[kind] += jobs
 
     def give_back(self, kind: str) -> None:
         """A job that was to be sent will not be."""

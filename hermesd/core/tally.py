@@ -66,16 +66,16 @@ class Tally:
             self.gained += jobs
             self._waits(job, jobs)
 
-    def left(self, job: Job) -> None:
-        """A job is no longer in the state that it has here."""
-        self.changed(job.state, -1)
+    def left(self, job: Job, jobs: int = 1) -> None:
+        """A job, or so many alike, are no longer in the state that it has here."""
+        self.changed(job.state, -jobs)
         if job.state is State.QUEUED:
-            self._waits(job, -1)
+            self._waits(job, -jobs)
 
-    def moved(self, source: State, target: State) -> None:
-        """A job went from one state to another, neither of them queued."""
-        self.changed(source, -1)
-        self.changed(target, 1)
+    def moved(self, source: State, target: State, jobs: int = 1) -> None:
+        """So many went from one state to another, neither of them queued."""
+        self.changed(source, -jobs)
+        self.changed(target, jobs)
 
     def changed(self, state: State, jobs: int) -> None:
         """So many more jobs are in a state, other than queued."""
@@ -98,6 +98,10 @@ class Tally:
         queue, job_type, priority = place
         if not self.priorities(queue, job_type).get(priority):
             self._shift(queue, job_type, priority, 1)
+
+    def fewer_wait(self, place: Place, jobs: int) -> None:
+        """So many were counted in that place too many."""
+        self._shift(*place, -jobs)
 
     def pairs(self) -> Iterable[tuple[str, str]]:
         """The (queue, type) pairs in which jobs wait."""

@@ -27,9 +27,10 @@ class Word(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fi
 
 
 class Here(Word, frozen=True, kw_only=True, tag="here"):
-    """The api is there, or about to leave."""
+    """The api is there, or about to leave. `broker`: jobs that wait go to the broker."""
 
     leaving: bool = False
+    broker: bool = False
 
 
 class Moved(Word, frozen=True, kw_only=True, tag="moved"):
@@ -61,6 +62,35 @@ class Cancelled(Word, frozen=True, kw_only=True, tag="cancelled"):
     job_ids: tuple[str, ...]
 
 
+class FarOrder(Word, frozen=True, kw_only=True, tag="far-order"):
+    """Workers that the api has no line to are to be ordered by whoever has one.
+
+    Of the `incarnations` those with these labels are meant. `boot` and `number` are the asking
+    api's, for the answer.
+    """
+
+    kind: str
+    boot: str = ""
+    number: int = 0
+    incarnations: tuple[str, ...] = ()
+    label: dict[str, str] = {}
+    reason: str = ""
+    by: str = ""
+    at_once: bool = False
+
+    def to(self, boot: str, number: int, incarnations: tuple[str, ...]) -> FarOrder:
+        """The same, for these workers."""
+        return msgspec.structs.replace(self, boot=boot, number=number, incarnations=incarnations)
+
+
+class FarOrderDone(Word, frozen=True, kw_only=True, tag="far-order-done"):
+    """What became of such an order: of each worker incarnation and status, and if it confirmed."""
+
+    boot: str
+    number: int
+    workers: tuple[tuple[str, str, bool], ...] = ()
+
+
 class Schedules(Word, frozen=True, kw_only=True, tag="schedules"):
     """The definitions of schedules have changed."""
 
@@ -87,7 +117,19 @@ class Missed(Word, frozen=True, kw_only=True, tag="missed"):
     """Never told: the bus itself says that words of others may be lost."""
 
 
-AnyWord = Here | Moved | Work | Due | Cancelled | Schedules | Queues | Stepped | Events
+AnyWord = (
+    Here
+    | Moved
+    | Work
+    | Due
+    | Cancelled
+    | FarOrder
+    | FarOrderDone
+    | Schedules
+    | Queues
+    | Stepped
+    | Events
+)
 
 
 class Heard(msgspec.Struct, frozen=True):

@@ -90,7 +90,18 @@ class Channel:
                     self._hurry()
             else:
                 self.read_by = self._watch.after(self._limits.header_seconds)
-            await self._read_head()
+            while True:
+                data = await self.transport.receive()
+                parser.feed(data)
+                if requests or parser.refusal is not None:
+                    self.idle = False
+                    break
+                if not data:
+                    self.left = True
+                    break
+                if self.idle and parser.head_begun:
+                    self.idle = False
+                    self.read_by = self._watch.after(self._limits.header_seconds)
             self.read_by = NEVER
             if self.idle_ended:
                 return None  # a request that came just now cannot be served in a cancelled scope
@@ -100,21 +111,6 @@ class Channel:
             return requests.popleft()
         self.refusal = parser.refusal
         return None
-
-    async def _read_head(self) -> None:
-        parser = self.parser
-        while True:
-            data = await self.transport.receive()
-            parser.feed(data)
-            if parser.requests or parser.refusal is not None:
-                self.idle = False
-                return
-            if not data:
-                self.left = True
-                return
-            if self.idle and parser.head_begun:
-                self.idle = False
-                self.read_by = self._watch.after(self._limits.header_seconds)
 
     async def read_body(self, request: Request) -> None:
         """Wait until `request` has chunks or is complete, or the client `left`.
@@ -157,17 +153,22 @@ class Channel:
 
     async def write(self, data: bytes) -> None:
         """Write `data`; ClientGone if the client is. No checkpoint if it fits at once."""
+        sent = self.write_now(data)
+        if sent < len(data):
+            await self.write_rest(memoryview(data)[sent:])
+
+    def write_now(self, data: bytes) -> int:
+        """Write as much of `data` as fits and answer how many bytes that is; ClientGone."""
         if self.severed:
             raise ClientGone("an earlier write was given up half-way")
         try:
-            sent = self.transport.write_now(data)
-            if sent < len(data):
-                await self._write_rest(memoryview(data)[sent:])
+            return self.transport.write_now(data)
         except ClientGone:
             self.left = True
             raise
 
-    async def _write_rest(self, data: memoryview) -> None:
+    async def write_rest(self, data: memoryview) -> None:
+        """Write what did not fit at once; ClientGone."""
         self.severed = True  # until all is out: a cancelled write leaves half a message behind
         try:
             while data:
@@ -175,6 +176,9 @@ class Channel:
                 await self.transport.write(data[:_PIECE_BYTES])
                 data = data[_PIECE_BYTES:]
             self.severed = False
+        except ClientGone:
+            self.left = True
+            raise
         finally:
             self.write_by = NEVER
 

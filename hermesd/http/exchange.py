@@ -113,7 +113,12 @@ class Exchange:
             elif self.written:
                 await self._end_stream(body)
             else:
-                await self._send_whole(body)
+                # Not by a coroutine of its own: nearly every response goes out here, and at once.
+                data = self._whole(body)
+                sent = self._channel.write_now(data)
+                if sent < len(data):
+                    await self._channel.write_rest(memoryview(data)[sent:])
+                self._finish()
         elif kind == "http.response.start":
             if self._start is not None:
                 raise BadResponse("a response was started twice")
@@ -125,9 +130,11 @@ class Exchange:
         """Answer 500 in place of a response of which nothing is written yet."""
         headers, body = problem(500, "the request could not be served")
         self._start = (500, headers)
-        await self._send_whole(body)
+        await self._channel.write(self._whole(body))
+        self._finish()
 
-    async def _send_whole(self, body: bytes) -> None:
+    def _whole(self, body: bytes) -> bytes:
+        """Head and body of a response that is complete at once."""
         status, headers = self._start or (500, [])
         lines, length, close = self._writer.fields(headers)
         unsent = bodiless(status)
@@ -141,8 +148,7 @@ class Exchange:
             framing = b"\r\nContent-Length: %d" % length
         head = self._head(status, lines + framing, close)
         self.written = True
-        await self._channel.write(head if unsent or self._request.method == "HEAD" else head + body)
-        self._finish()
+        return head if unsent or self._request.method == "HEAD" else head + body
 
     async def _stream(self, body: bytes) -> None:
         channel = self._channel

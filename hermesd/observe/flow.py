@@ -80,6 +80,18 @@ class Flow:
         flow.started += jobs
         flow.wait.add(waited_seconds, jobs)
 
+    def started_all(self, label: str, waits: Mapping[float, int]) -> None:
+        """Attempts began, so many after each of these waits in seconds."""
+        flow = self._types.get(label) or self._of(label)
+        flow.started += sum(waits.values())
+        flow.wait.add_all(waits)
+
+    def succeeded_all(self, label: str, jobs: int, runs: Mapping[float, int]) -> None:
+        """So many attempts succeeded; of those that were in a handler, how many for how long."""
+        flow = self._types.get(label) or self._of(label)
+        flow.succeeded += jobs
+        flow.run.add_all(runs)
+
     def ended(self, label: str, move: Move, run_seconds: float | None) -> None:
         """An attempt ended so, or a job that never ran; after so long in a handler, if in one."""
         flow = self._types.get(label) or self._of(label)

@@ -8,7 +8,7 @@ observation), and are for one thread: the event loop's, which serves the scrape 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import accumulate
 from typing import Final, NamedTuple
@@ -157,6 +157,11 @@ class Histogram(Collector):
         known = self._known.get(values) or self._add(values)
         known.counts[bisect_left(self._bounds, value)] += times  # not by a call: it costs as much
         known.total += value * times
+
+    def observe_all(self, counted: Mapping[float, int], values: Labels = ()) -> None:
+        """The same for several values, each so many times."""
+        for value, times in counted.items():
+            self.observe(value, values, times)
 
     def describe(self) -> Iterable[Metric]:
         """The name, for the registry to find it taken."""

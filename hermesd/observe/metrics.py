@@ -6,7 +6,8 @@ configuration. What is read at a scrape is in observe/views.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from prometheus_client import CollectorRegistry
@@ -179,9 +180,23 @@ class ApiMetrics(RoleMetrics):
         self.flow.started(label, seconds, jobs)
         self._waited.observe(seconds, (job.queue, job.rung or ""), jobs)
         if job.attempts == 1:
-            if job.run == 1:  # a new run of a job could start when it was queued
-                seconds = max(started_at - (job.run_at or job.created_at), 0.0)
-            self._submit_to_start.observe(seconds, (label,), jobs)
+            self._submit_to_start.observe(_first_wait(job, started_at), (label,), jobs)
+
+    def waited_all(self, jobs: Sequence[Job], started_at: float) -> None:
+        """The same of jobs alike in type, queue and rung that began together."""
+        alike = jobs[0]
+        label = self._types.of(alike.type)
+        # Those of one submit have waited equally long, so that few values come many times.
+        waits = Counter(
+            started_at - at if (at := job.enqueued_at or started_at) < started_at else 0.0
+            for job in jobs
+        )
+        self.flow.started_all(label, waits)
+        self._waited.observe_all(waits, (alike.queue, alike.rung or ""))
+        firsts = waits
+        if not all(map(_is_fresh, jobs)):
+            firsts = Counter(_first_wait(job, started_at) for job in jobs if job.attempts == 1)
+        self._submit_to_start.observe_all(firsts, (label,))
 
     def lost_race(self, queue: str) -> None:
         """A waiting job was not given to a worker, since another api or an operator was faster."""
@@ -216,6 +231,18 @@ class ApiMetrics(RoleMetrics):
             seconds = max(settlement.at - settlement.started_at, 0.0)
             self._durations.observe(seconds, (label,))
         self.flow.ended(label, settlement.move, seconds)
+
+    def succeeded_all(self, job: Job, settlements: Sequence[Settlement]) -> None:
+        """Successes of `job` and of others of its type and queue are recorded."""
+        label = self._types.of(job.type)
+        self._settled.add((label, job.queue, Move.SUCCEED), len(settlements))
+        runs = Counter(
+            settlement.at - since if (since := settlement.started_at) < settlement.at else 0.0
+            for settlement in settlements
+            if settlement.started_at
+        )
+        self._durations.observe_all(runs, (label,))
+        self.flow.succeeded_all(label, len(settlements), runs)
 
     def cancelled(self, job: Job) -> None:
         """A job was cancelled that no worker had."""
@@ -269,3 +296,14 @@ class ApiMetrics(RoleMetrics):
             self._add(rung_view(rung, with_broker=broker is not None))
         if broker is not None:
             self._add(broker_view(broker, lambda: sum(at_broker().values())))
+
+
+def _is_fresh(job: Job) -> bool:
+    """Whether it has waited from its submit to its first attempt."""
+    return job.attempts == 1 and job.run == 1 and job.created_at == job.enqueued_at
+
+
+def _first_wait(job: Job, started_at: float) -> float:
+    """Seconds until the first attempt; a new run of a job could start when it was queued."""
+    since = (job.run_at or job.created_at) if job.run == 1 else job.enqueued_at or started_at
+    return max(started_at - since, 0.0)

@@ -36,7 +36,8 @@ class JobStore(Protocol):
     async def insert(self, submission: Submission) -> Sequence[Submitted]:
         """Store all jobs of a submission or none; a known idempotency key answers the first job.
 
-        Raises IdempotencyConflict (with `index`) where a key was used with another body.
+        Raises IdempotencyConflict (with `index`) where a key was used with another body. Of jobs
+        that are `apart` each is stored or not by itself: an answer with an `error` says that not.
         """
 
     async def assign(self, assignments: Sequence[Assignment]) -> Sequence[Job | None]:
@@ -136,12 +137,6 @@ class JobReader(Protocol):
 
     async def error_groups(self, wanted: JobFilter) -> ErrorGroups:
         """What the errors of the newest failed jobs have in common, of those that fit."""
-
-    async def matching_ids(self, wanted: JobFilter, limit: int) -> Sequence[str]:
-        """The ids of up to `limit` jobs that fit, oldest first."""
-
-    async def count(self, wanted: JobFilter) -> int:
-        """How many jobs fit; counts rows, so for operators' requests only."""
 
     async def counts(self, *, live: bool = False) -> Counts:
         """How many jobs there are by state, and waiting by (queue, type, priority).

@@ -13,6 +13,7 @@ class Verb(StrEnum):
     """The kinds of writes; one group has at most a few statements for each."""
 
     INSERT = "insert"
+    BEAR = "bear"  # jobs that have nothing to do with each other, and no keys
     SETTLE = "settle"
     SETTLE_INSTEAD = "settle-instead"  # of an outcome that could not be stored
     ASSIGN = "assign"

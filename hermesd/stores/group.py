@@ -13,7 +13,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from enum import Enum
 from functools import partial
@@ -48,7 +48,8 @@ class _Tending(Enum):
 class GroupCommit:
     """Callers `do()`; one task commits. `max_group` and `max_pending` count rows.
 
-    Without a `pace` every group is handed to a thread.
+    Without a `pace` every group is handed to a thread; but `ahead`, where there is one, is tried
+    first, on the loop: it answers None where the backend's `commit` has to be called.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class GroupCommit:
         max_pending: int,
         log: FilteringBoundLogger,
         pace: Pace | None = None,
+        ahead: Callable[[Sequence[Part]], Awaitable[Answers | None]] | None = None,
     ) -> None:
         self.stats = GroupStats()
         self._backend = backend
@@ -68,6 +70,7 @@ class GroupCommit:
         self._waiting: deque[Work] = deque()
         self._resting: trio.lowlevel.Task | None = None  # the committing task, with nothing to do
         self._pace = HandOff() if pace is None else pace
+        self._ahead = ahead
         self._thread = OwnThread("hermesd-store")
         self._beside = trio.CapacityLimiter(1)  # for what goes on beside that thread
         self._tending = _Tending.NONE
@@ -189,12 +192,7 @@ class GroupCommit:
         inline = self._pace.inline(sum(work.weight for work in group), trio.current_time())
         begun = time.perf_counter()
         try:
-            commit = self._backend.at_once(parts)
-            if commit is None and inline:
-                commit = partial(self._backend.commit, parts, wait=False)
-            if commit is None:
-                return False
-            answers = commit() if inline else await self._thread.run(commit)
+            answers = await self._tried(parts, inline=inline)
         except CommitUnknown as unknown:
             self._unknown = unknown
             return False
@@ -204,10 +202,22 @@ class GroupCommit:
             seconds = time.perf_counter() - begun
             if inline:
                 self._pace.took(seconds, trio.current_time())
+        if answers is None:
+            return False
         for work, answer in zip(group, answers, strict=True):
             work.answers = list(answer)
         self._count(seconds, sum(len(part.items) for part in parts))
         return True
+
+    async def _tried(self, parts: Sequence[Part], *, inline: bool) -> Answers | None:
+        if self._ahead is not None:
+            return await self._ahead(parts)
+        commit = self._backend.at_once(parts)
+        if commit is None and inline:
+            commit = partial(self._backend.commit, parts, wait=False)
+        if commit is None:
+            return None
+        return commit() if inline else await self._thread.run(commit)
 
     def _next_group(self) -> list[Work]:
         """What waits, at most `max_group` rows but one work at least."""

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from hermesd.core.job import Job
 from hermesd.core.outcome import Settlement
-from hermesd.core.records import Assignment, Submission, Submitted, Verdict
+from hermesd.core.records import Assignment, Submitted, Verdict
 from hermesd.core.states import Move
 from hermesd.stores.backend import Evidence, Part, Verb
 from hermesd.stores.micros import micros, micros_or_none
@@ -38,6 +38,8 @@ class HotRows:
     """The rows of one group, and what their parts are answered when it is committed.
 
     `born` has the values of `rows.COLUMNS`, `succeeded` those of SUCCEEDED, `assigned` of ASSIGNED.
+    `mark` is the time at which the job of `evidence` has ended, or was assigned: another one's
+    change can have left the job in the same state under the same lease.
     """
 
     def __init__(self, keys: OrderKeys) -> None:
@@ -46,24 +48,29 @@ class HotRows:
         self.succeeded: list[tuple[Any, ...]] = []
         self.assigned: list[tuple[Any, ...]] = []
         self.evidence: Evidence | None = None  # None as long as there is nothing to write
+        self.mark: int | None = None  # what else its job has only by this change, in micros
 
     def add(self, part: Part) -> list[Any] | None:
         """The answers to the part's items; None, and nothing added, for a part of another kind."""
+        if part.verb is Verb.BEAR:
+            return self._bear(part.items, part.at)
         if part.verb is Verb.INSERT:
             (submission,) = part.items
-            return None if any(submission.keys) else [self._bear(submission, part.at)]
+            if any(submission.keys):
+                return None
+            return [[Submitted(job=job) for job in self._bear(submission.jobs, part.at)]]
         if part.verb is Verb.SETTLE and all(map(_is_plain_success, part.items)):
             return self._succeed(part.items)
         if part.verb is Verb.ASSIGN and all(map(_is_known, part.items)):
             return self._assign(part.items)
         return None
 
-    def _bear(self, submission: Submission, at: float) -> list[Submitted]:
-        jobs = [admitted(job, at) for job in submission.jobs]
+    def _bear(self, asked: Sequence[Job], at: float) -> list[Job]:
+        jobs = [admitted(job, at) for job in asked]
         place = self._keys.next
         self.born += [identity(job) + changing(job, place(at)) for job in jobs]
         self.evidence = (jobs[0].id, str(jobs[0].state), jobs[0].lease)
-        return [Submitted(job=job) for job in jobs]
+        return jobs
 
     def _succeed(self, settlements: Sequence[Settlement]) -> list[Verdict]:
         self.succeeded += [
@@ -78,6 +85,7 @@ class HotRows:
         ]
         token = settlements[0].token
         self.evidence = (token.job_id, "succeeded", token.lease)
+        self.mark = micros(settlements[0].at)
         return [Verdict.RECORDED] * len(settlements)
 
     def _assign(self, assignments: Sequence[Assignment]) -> list[Job] | None:
@@ -101,6 +109,7 @@ class HotRows:
             for job in jobs
         ]
         self.evidence = (jobs[0].id, "running", jobs[0].lease)
+        self.mark = micros_or_none(jobs[0].started_at)
         return jobs
 
 

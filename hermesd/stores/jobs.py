@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from hermesd.core.errors import IllegalMove, InvalidValue, NotFound
+from hermesd.core.errors import HermesError, IllegalMove, InvalidValue, NotFound
 from hermesd.core.job import Job
 from hermesd.core.outcome import Settlement
 from hermesd.core.records import (
@@ -36,15 +36,26 @@ class StoredJobs:
 
     async def insert(self, submission: Submission) -> Sequence[Submitted]:
         """All jobs of a submission or none; also raises IllegalMove for one that can't begin."""
-        if len(submission.jobs) != len(submission.keys):
-            raise InvalidValue("a submission needs as many keys as jobs")
+        if len(submission.keys) != (0 if submission.apart else len(submission.jobs)):
+            raise InvalidValue("a submission needs a key or None for each job, and none if apart")
         for job in submission.jobs:
             check_insertable(job)
         if not submission.jobs:
             return ()
+        if submission.apart:
+            return await self._bear(submission.jobs)
         rows = len(submission.jobs)
         (answer,) = await self._writes.do(Verb.INSERT, (submission,), rows=rows, whole_call=True)
         return tuple(answer)
+
+    async def _bear(self, jobs: Sequence[Job]) -> Sequence[Submitted]:
+        answers = await self._writes.answers(Verb.BEAR, jobs)
+        return [
+            Submitted(job=job, error=answer)
+            if isinstance(answer, HermesError)
+            else Submitted(job=answer)
+            for job, answer in zip(jobs, answers, strict=True)
+        ]
 
     async def assign(self, assignments: Sequence[Assignment]) -> Sequence[Job | None]:
         """Each job with its new lease, or None."""

@@ -67,12 +67,6 @@ class JobQuestions(Protocol):
     def error_groups(self, wanted: JobFilter, connection: Any) -> ErrorGroups:
         """Of the newest failed jobs."""
 
-    def matching_ids(self, wanted: JobFilter, limit: int, connection: Any) -> Sequence[str]:
-        """Oldest first."""
-
-    def count(self, wanted: JobFilter, connection: Any) -> int:
-        """How many fit."""
-
     def counts(self, live: bool, connection: Any) -> Counts:
         """By state (`live`: by those that are no end), and what waits; as of one moment."""
 

@@ -55,14 +55,6 @@ class StoredReader:
         dead = replace(wanted, states=(State.FAILED,))
         return await self._reads.run(partial(self._ask.error_groups, dead))
 
-    async def matching_ids(self, wanted: JobFilter, limit: int) -> Sequence[str]:
-        """Oldest first."""
-        return await self._reads.run(partial(self._ask.matching_ids, wanted, max(limit, 0)))
-
-    async def count(self, wanted: JobFilter) -> int:
-        """How many fit."""
-        return await self._reads.run(partial(self._ask.count, wanted))
-
     async def counts(self, *, live: bool = False) -> Counts:
         """Reads the whole table once, or only the indexes of live states."""
         return await self._reads.run(partial(self._ask.counts, live))

@@ -33,7 +33,6 @@ _SUMS: Final = (
     "count(*) AS number, max(finished_us) AS newest, min(finished_us) AS oldest, max(id) AS last"
 )
 INDEXED: Final = (State.SCHEDULED, State.QUEUED, State.RUNNING, State.FAILED)
-_ALL: Final = 2**31 - 1
 _MEMBERS: Final = ("kind", "message", "traceback")
 
 Terms = list[tuple[str, list[Any]]]
@@ -59,9 +58,6 @@ class Words(Protocol):
         self, columns: Sequence[str], statement: str, values: Sequence[Any]
     ) -> Sequence[Sequence[Any]]:
         """Those of a statement that answers such columns."""
-
-    def number(self, statement: str, values: Sequence[Any]) -> int:
-        """What a statement counts."""
 
     def jobs(self, ids: Sequence[str]) -> Sequence[Job]:
         """Those that exist, in no particular order."""
@@ -117,7 +113,7 @@ def page(words: Words, wanted: JobFilter, cursor: str | None, limit: int) -> Job
     slices = Slices(words, wanted, _newest(wanted, cursor))
     ids: list[str] = []
     for span in slices:
-        ids += _ids(words, wanted, span, limit + 1 - len(ids), "DESC")
+        ids += _ids(words, wanted, span, limit + 1 - len(ids))
         if len(ids) > limit:
             break
     found = words.jobs(ids[:limit])
@@ -146,19 +142,6 @@ def walk(words: Words, wanted: JobFilter, reach: Reach) -> Walked:
         if related(head)
     )
     return Walked(jobs=jobs, next_start=beyond[0] if beyond else None)
-
-
-def matching_ids(words: Words, wanted: JobFilter, limit: int) -> list[str]:
-    """All of them up to a limit, the oldest first, however long it takes."""
-    return sorted(_ids(words, wanted, Span(), limit, "ASC"))
-
-
-def count(words: Words, wanted: JobFilter) -> int:
-    """All of them, however long it takes."""
-    if wanted.error is not None:
-        return len(_ids(words, wanted, Span(), _ALL, "ASC"))
-    statement, values = union(words, wanted, Span(), "id")
-    return words.number(f"SELECT count(*) FROM ({statement}) AS fitting", values)
 
 
 def error_groups(words: Words, wanted: JobFilter) -> ErrorGroups:
@@ -220,19 +203,19 @@ def indexed(wanted: JobFilter) -> tuple[State, ...]:
     return tuple(state for state in INDEXED if state in wanted.states)
 
 
-def _ids(words: Words, wanted: JobFilter, span: Span, limit: int, direction: str) -> list[str]:
-    """The first of them in that direction."""
+def _ids(words: Words, wanted: JobFilter, span: Span, limit: int) -> list[str]:
+    """The newest of them, the newest first."""
     if wanted.error is None:
         statement, values = union(words, wanted, span, "id")
-        query = f"{statement} ORDER BY id {direction} LIMIT {limit}"
+        query = f"{statement} ORDER BY id DESC LIMIT {limit}"
         rows = words.rows(("id",), query, values)
-        return sorted((job_id for (job_id,) in rows), reverse=direction == "DESC")
+        return sorted((job_id for (job_id,) in rows), reverse=True)
     # Which group an error belongs to no database can tell: all heads of the slice are looked at.
     related = _related(wanted)
     statement, values = union(words, wanted, span, f"id, {_head(wanted)}")
     rows = words.rows(("id", "head"), statement, values)
     found = (job_id for job_id, head in rows if related(head))
-    return sorted(found, reverse=direction == "DESC")[:limit]
+    return sorted(found, reverse=True)[:limit]
 
 
 def _head(wanted: JobFilter) -> str:

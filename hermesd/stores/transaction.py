@@ -79,7 +79,7 @@ class _Group:
                 self._take_change(place, part, look_first=look_first)
 
     def _take_change(self, place: int, part: Part, *, look_first: bool) -> None:
-        inserts = part.verb is Verb.INSERT
+        inserts = part.verb is Verb.INSERT or part.verb is Verb.BEAR
         answer = None if look_first and not inserts else self._rows.add(part)
         if answer is not None:
             self.answers[place] = answer

@@ -74,10 +74,12 @@ class MemoryJobs:
         """All jobs of a submission or none."""
         await trio.lowlevel.checkpoint()
         at = self._now()
-        if len(submission.jobs) != len(submission.keys):
-            raise InvalidValue("a submission needs as many keys as jobs")
+        if len(submission.keys) != (0 if submission.apart else len(submission.jobs)):
+            raise InvalidValue("a submission needs a key or None for each job, and none if apart")
         for job in submission.jobs:
             moves.check_insertable(job)
+        if submission.apart:
+            return [self._bear(job, at) for job in submission.jobs]
         fresh: dict[tuple[str, str], Job] = {}
         keys: dict[tuple[str, str], KeptKey] = {}
         answers = []
@@ -96,6 +98,13 @@ class MemoryJobs:
                 self._held.enter(answer.job, at)
         self._held.keys.update(keys)
         return tuple(answers)
+
+    def _bear(self, asked: Job, at: float) -> Submitted:
+        if asked.id in self._held.jobs:
+            return Submitted(job=asked, error=Unstorable("a job of this id exists"))
+        job = self._held.jobs[asked.id] = moves.admitted(asked, at)
+        self._held.enter(job, at)
+        return Submitted(job=job)
 
     def _first_use(
         self,

@@ -126,16 +126,6 @@ class MemoryReader:
         ]
         return ErrorGroups(groups=tuple(merged(bunches)), complete=True)
 
-    async def matching_ids(self, wanted: JobFilter, limit: int) -> Sequence[str]:
-        """Oldest first."""
-        await trio.lowlevel.checkpoint()
-        return [job.id for job in self._fitting(wanted)][: max(limit, 0)]
-
-    async def count(self, wanted: JobFilter) -> int:
-        """How many fit."""
-        await trio.lowlevel.checkpoint()
-        return len(self._fitting(wanted))
-
     async def counts(self, *, live: bool = False) -> Counts:
         """By state (`live`: by those that are no end), and what waits."""
         await trio.lowlevel.checkpoint()

@@ -139,3 +139,16 @@ def test_what_was_done_in_less_than_a_second_is_shown() -> None:
     chart.add(step(20))
     begun = [(at, number) for at, number, _ in shown(chart, 25, 60)]
     assert begun == [(0, 0.75), (5, 0.75), (10, 0.75), (15, 0.75), (20, 1)]
+
+
+def test_after_the_clock_was_ahead_the_chart_goes_on_at_once() -> None:
+    """What it has of the future is dropped, and blocks nothing that is older."""
+    chart = Chart()
+    fill(chart, 0, 120)
+    fill(chart, 7_200, 7_330)
+    assert chart.forget_future(NOON + 120, 60)
+    assert not chart.forget_future(NOON + 120, 60)
+    fill(chart, 120, 140)
+    assert shown(chart, 140, 60)[-4:] == [(at, 1, 5.0) for at in range(120, 140, 5)]
+    assert shown(chart, 140, 3600)[-1] == (120, 4, 20.0)
+    assert shown(chart, 140, 30_000)[-1][1] == 28

@@ -94,3 +94,27 @@ def test_whoever_is_silent_or_leaves_is_not_there() -> None:
     api.left("b")
     api.left("b")
     assert api.alone
+
+
+@given(ids)
+def test_each_job_is_published_by_one_of_those_that_publish(given_ids: list[str]) -> None:
+    """Of apis that have told each other so; one that does not is left out."""
+    apis = fleet("b", "a", "c")
+    for api in apis:
+        for name in ("a", "b"):
+            if name != api._name:
+                assert api.said_of_broker(name, publishes=True)
+                assert not api.said_of_broker(name, publishes=True)
+    b, a, _ = apis
+    for job_id in given_ids:
+        assert a.publishes(job_id) != b.publishes(job_id)
+
+
+def test_one_that_is_gone_publishes_nothing() -> None:
+    """Its share is the others' again."""
+    api, _ = fleet("a", "b")
+    api.said_of_broker("b", publishes=True)
+    assert api.publish
+    api.forget_silent(PRESENT_SECONDS)
+    assert not api.publish
+    assert all(api.publishes(str(number)) for number in range(20))

@@ -81,8 +81,10 @@ def test_a_run_ends_once_and_a_new_run_once_more() -> None:
     """Only the last ones are remembered."""
     ends = Ends()
     job = Job(id="j", type="t", payload=msgspec.Raw(b"1"))
-    assert [ends.again(job), ends.again(job)] == [False, True]
-    assert not ends.again(msgspec.structs.replace(job, run=2))
-    for number in range(REMEMBERED_ENDS):
-        ends.again(msgspec.structs.replace(job, id=f"j{number}"))
-    assert not ends.again(job)
+    assert [ends.again([job]), ends.again([job])] == [[], [job]]
+    assert not ends.again([msgspec.structs.replace(job, run=2)])
+    others = [msgspec.structs.replace(job, id=f"j{number}") for number in range(REMEMBERED_ENDS)]
+    assert ends.again([job, others[0], job, others[0]]) == [job, job, others[0]]
+    for other in others[1:]:
+        assert not ends.again([other])
+    assert not ends.again([job])

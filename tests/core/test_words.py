@@ -16,6 +16,8 @@ from hermesd.core.words import (
     Cancelled,
     Due,
     Events,
+    FarOrder,
+    FarOrderDone,
     Here,
     Moved,
     Queues,
@@ -25,6 +27,7 @@ from hermesd.core.words import (
     Work,
     letter,
     read,
+    size_of,
     written,
 )
 
@@ -62,6 +65,19 @@ words = st.one_of(
         accepted=st.integers(0, 9),
     ),
     st.builds(Work, places=st.lists(places, max_size=20).map(tuple)),
+    st.builds(
+        FarOrder,
+        kind=names,
+        number=st.integers(0),
+        incarnations=st.lists(names, max_size=20).map(tuple),
+        reason=st.text(max_size=500),
+    ),
+    st.builds(
+        FarOrderDone,
+        boot=names,
+        number=st.integers(0),
+        workers=st.lists(st.tuples(names, names, st.booleans()), max_size=20).map(tuple),
+    ),
     st.builds(Cancelled, job_ids=st.lists(names, max_size=20).map(tuple)),
     st.builds(
         Events,
@@ -109,6 +125,9 @@ def test_what_is_told_comes_to_the_same(said: list[AnyWord]) -> None:
     assert {i for w in found if isinstance(w, Cancelled) for i in w.job_ids} == {
         i for w in said if isinstance(w, Cancelled) for i in w.job_ids
     }
+    orders = [word for word in said if isinstance(word, FarOrder | FarOrderDone)]
+    fitting = [word for word in orders if size_of(word) <= MAX_LETTER_BYTES // 2]
+    assert [word for word in found if isinstance(word, FarOrder | FarOrderDone)] == fitting
     steps = [word.point.at for word in said if isinstance(word, Stepped)]
     assert [w.point.at for w in found if isinstance(w, Stepped)] == steps[-MOST_STEPS:]
 

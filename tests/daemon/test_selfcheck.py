@@ -33,7 +33,7 @@ from hermesd.systemd import Notifier
 
 LOOK_SECONDS = 15.0
 LIMIT_SECONDS = 40.0
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 150.0
 
 
 class Manager:

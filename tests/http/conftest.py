@@ -13,7 +13,7 @@ from hermesd.http.asgi import App
 from hermesd.http.limits import HttpLimits
 from hermesd.http.server import open_listeners, serve
 
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 
 
 class Reply(NamedTuple):

@@ -45,7 +45,7 @@ async def test_an_app_that_listens_is_told(start: Start, how: str) -> None:
     await peer.send(GET)
     await peer.until(b"data: 1\n\n")
     await hang_up(peer.stream, how)
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         await told.wait()
     assert server.log.entries == []
 
@@ -73,7 +73,7 @@ async def test_an_app_that_only_sends_is_stopped(start: Start, tls: bool) -> Non
     await peer.until(b"data: 1\n\n")
     await trio.aclose_forcefully(peer.stream)
     left.set()
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         await stopped.wait()
     server.stopping.set()
     await server.ended()
@@ -97,7 +97,7 @@ async def test_a_body_cut_short_is_a_disconnect(start: Start) -> None:
     peer = await server.dial()
     await peer.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n12345")
     await peer.stream.send_eof()
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         await ended.wait()
     assert seen == [("http.request", True), ("http.disconnect", False)]
     assert await peer.rest() == b""
@@ -146,6 +146,6 @@ async def test_a_write_given_up_half_way_is_followed_by_nothing(start: Start) ->
     server = await start(app)
     peer = await server.dial()
     await peer.send(GET)
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         await refused.wait()
     assert b"more" not in await peer.rest()

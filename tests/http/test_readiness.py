@@ -12,7 +12,7 @@ import trio.testing
 from hermesd.http.readiness import Readable, Readiness
 from hermesd.http.transport import RECEIVE_BYTES, PlainTransport
 
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 
 
 @contextmanager

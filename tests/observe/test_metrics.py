@@ -480,3 +480,45 @@ def test_the_process_is_described() -> None:
     described = {each.name: each for each in process_metrics()}
     assert described["process_resident_memory_bytes"].kind == "gauge"
     assert described["python_gc_collections_total"].labels == ("generation",)
+
+
+def test_jobs_alike_count_together_as_they_would_one_by_one() -> None:
+    """Whatever each of them has waited and run."""
+    jobs = [
+        msgspec.structs.replace(
+            JOB,
+            id=f"j{n}",
+            rung=Rung.STORE,
+            attempts=1 + n % 2,
+            run=1 + n % 3,
+            created_at=5.0,
+            enqueued_at=10.0 - n % 4,
+            run_at=6.0 if n % 5 == 0 else None,
+        )
+        for n in range(60)
+    ]
+    settlements = [
+        Settlement(
+            token=job.token, move=Move.SUCCEED, at=20.0, started_at=19.0 - n % 3 if n % 7 else None
+        )
+        for n, job in enumerate(jobs)
+    ]
+    together, singly = ApiMetrics(), ApiMetrics()
+    together.waited_all(jobs, 12.0)
+    together.succeeded_all(JOB, settlements)
+    for job, settlement in zip(jobs, settlements, strict=True):
+        singly.waited(job, 12.0)
+        singly.settled(job, settlement)
+    assert _unstamped(together) == pytest.approx(_unstamped(singly))
+    assert [flow.wait.packed() for flow in together.flow.copy().values()] == [
+        flow.wait.packed() for flow in singly.flow.copy().values()
+    ]
+    assert [flow.run.packed() for flow in together.flow.copy().values()] == [
+        flow.run.packed() for flow in singly.flow.copy().values()
+    ]
+
+
+def _unstamped(metrics: ApiMetrics) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    """What does not tell when the metrics were made."""
+    found = scrape(metrics.registry)
+    return {sample: found[sample] for sample in found if not sample[0].endswith("_created")}

@@ -11,7 +11,7 @@ from pathlib import Path
 from processes.ports import free_port
 from prometheus_client.parser import text_string_to_metric_families
 
-PATIENCE_SECONDS = 120
+PATIENCE_SECONDS = 150.0
 
 # Two lives of a daemon in one program, each of which ends as soon as it has been scraped.
 PROGRAM = """

@@ -371,6 +371,33 @@ async def test_a_fault_on_the_loop_is_looked_into_on_a_thread() -> None:
     assert isinstance(bad, Unstorable)
 
 
+@pytest.mark.parametrize("fault", [None, ItemFault("no")], ids=["it cannot", "it fails"])
+async def test_what_ahead_does_not_do_the_backend_does(
+    backend: HeldBackend, fault: Exception | None
+) -> None:
+    """With the same parts, and nobody notices; what it does needs no thread."""
+    seen: list[Sequence[Part]] = []
+
+    async def ahead(parts: Sequence[Part]) -> Answers | None:
+        seen.append(parts)
+        if parts[0].items == ("easy",):
+            return [["done"]]
+        if fault is not None:
+            raise fault
+        return None
+
+    backend.let()
+    log = structlog.get_logger()
+    group = GroupCommit(backend, max_group=100, max_pending=1000, log=log, ahead=ahead)
+    async with group.running():
+        assert await group.do(Verb.TOUCH, ["easy"], 0.0) == ["done"]
+        assert not backend.groups
+        assert await group.do(Verb.TOUCH, ["hard"], 0.0) == ["HARD"]
+    assert backend.groups == [["hard"]]
+    assert [part.items for (part,) in seen] == [("easy",), ("hard",)]
+    assert group.stats.commits == 2
+
+
 def test_after_a_slow_commit_everything_is_handed_off_for_a_while() -> None:
     """And so are large groups, always."""
     pace = Pace()

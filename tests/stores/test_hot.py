@@ -13,13 +13,14 @@ import trio
 
 from hermesd.core.errors import Unstorable
 from hermesd.core.job import Job
-from hermesd.core.records import JobFilter, Submission, Verdict
+from hermesd.core.records import Submission, Verdict
 from hermesd.core.states import Move, State
 from hermesd.stores.backend import Answers, ItemFault, Part, Verb
 from hermesd.stores.sqlite import SqliteStore
 from hermesd.stores.sqlite.transaction import SqliteWriter
 from hermesd.testing.clock import ManualClock
 from hermesd.testing.conformance import Scene
+from hermesd.testing.listing import all_ids
 
 Opener = Callable[..., AbstractAsyncContextManager[SqliteStore]]
 
@@ -124,7 +125,7 @@ async def test_an_old_token_beside_good_ones_fails_alone(
         assert answers["assign"] == [await scene.now(waiting), None]
         assert (await scene.now(waiting)).state is State.RUNNING
         assert (await scene.now(gone)).state is State.CANCELLED
-        assert await store.reader.count(JobFilter()) == 5
+        assert len(await all_ids(store.reader)) == 5
 
 
 async def test_a_hand_over_shares_the_commit_of_the_others(
@@ -182,7 +183,7 @@ async def test_a_job_that_is_there_already_fails_alone(opener: Opener, clock: Ma
             for new in (scene.job(), old, scene.job()):
                 nursery.start_soon(one, new)
         assert refused == [old.id]
-        assert await store.reader.count(JobFilter()) == 3
+        assert len(await all_ids(store.reader)) == 3
 
 
 def test_one_change_that_hits_nothing_undoes_all(writer: SqliteWriter, clock: ManualClock) -> None:
@@ -210,3 +211,46 @@ def test_what_cannot_be_encoded_is_refused_before_the_database(writer: SqliteWri
     """As a fault of the item, for the halving to find."""
     with pytest.raises(ItemFault):
         writer.at_once([inserting(job(1, payload=msgspec.Raw(b'"\xff"')))])
+
+
+async def test_new_jobs_come_back_as_they_went_in_whatever_they_share(
+    opener: Opener, clock: ManualClock
+) -> None:
+    """Families of jobs that are alike, and others that are like none, in one statement."""
+    at = clock.utc()
+    kinds: list[dict[str, Any]] = [
+        {},
+        {"priority": 7, "labels": {"a": "ü"}},
+        {"state": State.RUNNING, "lease": 1, "incarnation": "inc-1", "started_at": at},
+        {"state": State.SCHEDULED, "run_at": at + 60.0},
+        {"enqueued_at": at + 1.0},
+        {"trace_context": "t"},
+    ]
+    async with opener() as store:
+        scene = Scene(store, clock)
+        await scene.living("inc-1")
+        counts = (5, 4, 6, 4, 4, 1)
+        jobs = tuple(
+            scene.job(**{"created_at": at, "payload": msgspec.Raw(b'["%d"]' % n), **fields})
+            for fields, count in zip(kinds, counts, strict=True)
+            for n in range(count)
+        )
+        before = store.stats().commits
+        stored = await store.jobs.insert(Submission(jobs=jobs, apart=True))
+        assert store.stats().commits == before + 1
+        assert [one.job.id for one in stored] == [one.id for one in jobs]
+        for one in stored:
+            assert await scene.now(one.job) == one.job
+
+
+async def test_of_jobs_that_are_apart_one_fails_alone(opener: Opener, clock: ManualClock) -> None:
+    """The others are stored, and each is answered in its place."""
+    async with opener() as store:
+        scene = Scene(store, clock)
+        old = await scene.queued()
+        jobs = (scene.job(), old, scene.job(), scene.job(type="a\0b"), scene.job())
+        stored = await store.jobs.insert(Submission(jobs=jobs, apart=True))
+        assert [type(one.error) for one in stored] == [
+            *(type(None), Unstorable, type(None), Unstorable, type(None))
+        ]
+        assert len(await all_ids(store.reader)) == 4

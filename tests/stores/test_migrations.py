@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from hermesd.core.errors import ConfigError, StoreUnavailable
 from hermesd.core.job import Token
 from hermesd.stores import migrate, schema, version
 from hermesd.stores.rows import CHANGING, IDENTITY, Row
-from hermesd.stores.sqlite import SqliteStore
+from hermesd.stores.sqlite import SqliteStore, fresh
 from hermesd.testing.clock import ManualClock
 from hermesd.testing.conformance import Scene
 
@@ -36,12 +37,47 @@ def set_version(database: Path, value: str) -> None:
 async def test_a_first_start_makes_the_tables(
     opener: Opener, database: Path, clock: ManualClock
 ) -> None:
-    """In a process of its own; the file is its owner's only."""
+    """The file is its owner's only."""
     database.unlink()
     async with opener() as store:
         await Scene(store, clock).queued()
     assert migrate.current(f"sqlite:///{database}") == version.HEAD
     assert database.stat().st_mode & 0o077 == 0
+
+
+def shape(database: Path) -> dict[tuple[str, str], str]:
+    """All tables and indexes as SQL, but for its spaces; and the version."""
+    with closing(sqlite3.connect(database)) as connection:
+        found = {
+            (kind, name): re.sub(r"\s*([(),])\s*", r"\1", " ".join((sql or "").split()))
+            for kind, name, sql in connection.execute("SELECT type, name, sql FROM sqlite_master")
+        }
+        rows = connection.execute(f"SELECT * FROM {version.VERSION_TABLE}").fetchall()
+    return found | {("version", ""): str(rows)}
+
+
+def test_a_fresh_database_is_as_the_migrations_leave_one(tmp_path: Path) -> None:
+    """Table for table and index for index; what is there already is left alone."""
+    migrated, made = tmp_path / "migrated.db", tmp_path / "made.db"
+    migrate.upgrade(f"sqlite:///{migrated}")
+    made.touch()
+    assert fresh.make(made, 1.0)
+    assert shape(made) == shape(migrated)
+    assert not fresh.make(made, 1.0)
+    assert not fresh.make(migrated, 1.0)
+    assert shape(made) == shape(migrated)
+
+
+async def test_tables_of_others_are_left_to_the_migrations(
+    opener: Opener, database: Path, clock: ManualClock
+) -> None:
+    """A file without a version that is not empty: those of the daemon are put beside them."""
+    database.unlink()
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("CREATE TABLE theirs (x)")
+    async with opener() as store:
+        await Scene(store, clock).queued()
+    assert ("table", "theirs") in shape(database)
 
 
 def test_an_upgrade_is_idempotent(tmp_path: Path) -> None:

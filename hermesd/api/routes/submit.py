@@ -9,6 +9,7 @@ routes and the document.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -46,8 +47,10 @@ KEY_HEADER: Final = b"idempotency-key"
 MAX_ITEM_ERRORS: Final = 100
 _JSON: Final = (b"content-type", b"application/json")
 _NO_STORE: Final = (b"cache-control", b"no-store")
+# The fields of a request that are read; most have none of them.
+_READ: Final = frozenset({KEY_HEADER, b"traceparent", b"tracestate"})
 
-# From a body, its headers and the trace that its jobs are to belong to.
+# From a body, those of its headers that are read, and the trace that its jobs are to belong to.
 Make = Callable[[bytes, Headers, str | None], Awaitable[Answer]]
 
 
@@ -72,14 +75,8 @@ class SubmitRoutes:
         self._one_decoder = msgspec.json.Decoder(JobRequest)
         self._batch_decoder = msgspec.json.Decoder(BatchRequest)
         self._raw_decoder = msgspec.json.Decoder(_RawBatch)
-
-    async def one(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """POST /jobs."""
-        await self._serve(self._submit_one, "one", scope, receive, send)
-
-    async def batch(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """POST /jobs/batch."""
-        await self._serve(self._submit_batch, "batch", scope, receive, send)
+        self.one: App = partial(self._serve, self._submit_one, "one")
+        self.batch: App = partial(self._serve, self._submit_batch, "batch")
 
     async def _serve(
         self, make: Make, kind: str, scope: Scope, receive: Receive, send: Send
@@ -89,12 +86,13 @@ class SubmitRoutes:
         begun = services.clock.monotonic()
         tracing = services.tracing
         try:
-            body, headers = await read_body(receive), scope["headers"]
-            context = _trace_context(headers)
+            body = await read_body(receive)
+            headers = [field for field in scope["headers"] if field[0] in _READ]
+            context = _trace_context(headers) if headers else None
             if tracing is None:
                 answer = await make(body, headers, context)
             else:
-                answer = await self._traced(tracing, make, scope, body, context)
+                answer = await self._traced(tracing, make, scope["path"], body, headers, context)
         except Exception as error:
             answer = problem_answer(error, services.log)
             known = known_error(error)
@@ -105,12 +103,18 @@ class SubmitRoutes:
         await send({"type": "http.response.body", "body": answer.body})
 
     async def _traced(
-        self, tracing: Tracing, make: Make, scope: Scope, body: bytes, context: str | None
+        self,
+        tracing: Tracing,
+        make: Make,
+        path: str,
+        body: bytes,
+        headers: Headers,
+        context: str | None,
     ) -> Answer:
         """The same in a span of its own, which the jobs' own spans are under."""
-        with tracing.request(f"POST {scope['path']}", context) as request:
+        with tracing.request(f"POST {path}", context) as request:
             try:
-                answer = await make(body, scope["headers"], request.context)
+                answer = await make(body, headers, request.context)
             except Exception as error:
                 known = known_error(error)
                 request.answered(known.http_status if known else HermesError.http_status)
@@ -119,7 +123,9 @@ class SubmitRoutes:
             return answer
 
     async def _submit_one(self, body: bytes, headers: Headers, trace_context: str | None) -> Answer:
-        request = _with_key(decode_body(self._one_decoder, body), headers)
+        request = decode_body(self._one_decoder, body)
+        if headers:
+            request = _with_key(request, headers)
         [submitted] = await self._services.submitter.submit([request], trace_context=trace_context)
         job = submitted.job
         self._services.metrics.submitted(job.type, job.queue, _result(submitted))

@@ -55,7 +55,7 @@ async def open_sqlite(
     reads = ReadPool(database, busy_timeout_seconds)
     with exclusive(database):
         prepare.create(database)
-        await prepare.migrated(database, allowed=migrate)
+        await prepare.migrated(database, busy_timeout_seconds, allowed=migrate)
         store_id = await trio.to_thread.run_sync(prepare.identify, database, busy_timeout_seconds)
         try:
             async with group.running():

@@ -72,9 +72,9 @@ class SqliteJobTables:
         return own
 
     def hot(self, rows: HotRows) -> None:
-        """By the triggers of HOT."""
+        """By the triggers of the view."""
         try:
-            self._connection.execute(hot.HOT, hot.values(rows))
+            hot.run(self._connection, hot.values(rows))
         except sqlite3.Error as error:
             if hot.is_late(error):
                 raise LateChange from error

@@ -51,16 +51,6 @@ def error_groups(wanted: JobFilter, connection: sqlite3.Connection) -> ErrorGrou
     return search.error_groups(SqliteWords(connection), wanted)
 
 
-def matching_ids(wanted: JobFilter, limit: int, connection: sqlite3.Connection) -> list[str]:
-    """Oldest first."""
-    return search.matching_ids(SqliteWords(connection), wanted, limit)
-
-
-def count(wanted: JobFilter, connection: sqlite3.Connection) -> int:
-    """How many fit."""
-    return search.count(SqliteWords(connection), wanted)
-
-
 def counts(live: bool, connection: sqlite3.Connection) -> Counts:
     """By state (`live`: by those that are no end), and what waits; both as of one moment."""
     query = statements.COUNT_LIVE if live else "SELECT state, count(*) FROM jobs GROUP BY state"

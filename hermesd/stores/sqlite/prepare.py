@@ -13,6 +13,7 @@ from uuid import uuid4
 import trio
 
 from hermesd.core.errors import ConfigError, StoreUnavailable
+from hermesd.stores.sqlite import fresh
 from hermesd.stores.sqlite.connection import open_writer, translated
 from hermesd.stores.version import HEAD, VERSION_TABLE, needs_upgrade
 
@@ -41,9 +42,10 @@ def found_version(database: Path) -> str | None:
     return None if row is None else str(row[0])
 
 
-async def migrated(database: Path, *, allowed: bool) -> None:
+async def migrated(database: Path, busy_timeout_seconds: float, *, allowed: bool) -> None:
     """Bring the schema up to date in a process of its own, only if it is not.
 
+    An empty file gets its tables at once, here.
     Raises ConfigError where it may not be migrated or is newer than this program.
     """
     found = await trio.to_thread.run_sync(found_version, database)
@@ -53,6 +55,8 @@ async def migrated(database: Path, *, allowed: bool) -> None:
         raise ConfigError(
             [f"[store] the database has schema {found!r}, {HEAD!r} is needed and migrate is false"]
         )
+    if found is None and await trio.to_thread.run_sync(fresh.make, database, busy_timeout_seconds):
+        return
     command = [sys.executable, "-m", "hermesd.stores.migrate", url_of(database)]
     done = await trio.run_process(
         command, check=False, capture_stderr=True, stdin=subprocess.DEVNULL

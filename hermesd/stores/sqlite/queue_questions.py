@@ -9,30 +9,30 @@ import msgspec
 
 from hermesd.core.job import HIGHEST_PRIORITY, LOWEST_PRIORITY, Job, Token
 from hermesd.core.records import BrokerRange, Waiting
-from hermesd.core.states import State
 from hermesd.stores.micros import micros, seconds_or_none
-from hermesd.stores.rows import to_job
+from hermesd.stores.rows import Row, to_job
 from hermesd.stores.sqlite import statements
-from hermesd.stores.sqlite.words import by_ids
+from hermesd.stores.sqlite.rows import AS_JSON, fetch
 
 PAIRS_PER_QUERY: Final = 100  # SQLite takes at most 500 parts of a compound SELECT
 
 
 def waiting(wanted: Waiting, connection: sqlite3.Connection) -> list[Job]:
     """Queued jobs of the store, highest priority first, then by their place."""
-    best: list[tuple[str, int, int]] = []
+    found: list[Row] = []
     pairs = list(dict.fromkeys(wanted.pairs))
     for start in range(0, len(pairs), PAIRS_PER_QUERY):
         some = pairs[start : start + PAIRS_PER_QUERY]
         parts = " UNION ALL ".join([statements.WAITING_IN_PAIR] * len(some))
-        query = f"{parts} ORDER BY 2 DESC, 3 LIMIT ?"
+        query = (
+            f"SELECT {AS_JSON} AS r FROM ({parts} ORDER BY 2 DESC, 3 LIMIT ?) AS best "
+            "CROSS JOIN jobs ON jobs.id = best.id ORDER BY best.priority DESC, best.order_key"
+        )
         values = [value for pair in some for value in (*pair, wanted.limit)]
-        best += connection.execute(query, [*values, wanted.limit]).fetchall()
-    best.sort(key=lambda found: (-found[1], found[2]))
-    rows = by_ids([found[0] for found in best[: wanted.limit]], connection)
-    # A job that left between the two queries is not waiting any more.
-    rows = [row for row in rows if row.state is State.QUEUED]
-    return [to_job(row) for row in sorted(rows, key=lambda row: (-row.priority, row.order_key))]
+        found += fetch(connection, query, (*values, wanted.limit))
+    if len(pairs) > PAIRS_PER_QUERY:
+        found.sort(key=lambda row: (-row.priority, row.order_key))
+    return [to_job(row) for row in found[: wanted.limit]]
 
 
 def next_due(connection: sqlite3.Connection) -> float | None:

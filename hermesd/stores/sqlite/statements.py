@@ -30,6 +30,28 @@ INSERT_ALL: Final = (
     f"INSERT INTO jobs ({', '.join(COLUMNS)}) SELECT {_unpacked(COLUMNS)} FROM {_GIVEN}"
 )
 
+# SHARED, enqueued_us and started_us as what to add to created_us (0, or NULL for none); and for
+# each job its id, payload, created_us and order_key.
+SHARED: Final = tuple(
+    name
+    for name in COLUMNS
+    if name
+    not in (
+        *("id", "payload", "order_key"),
+        *("created_us", "updated_us", "enqueued_us", "started_us"),
+    )
+)
+_SINCE: Final = {"enqueued_us": "at + enqueued", "started_us": "at + started"}
+_AT: Final = {"created_us": "at", "updated_us": "at"}
+INSERT_ALIKE: Final = (
+    f"INSERT INTO jobs ({', '.join(COLUMNS)}) "
+    f"SELECT {', '.join((_SINCE | _AT).get(name, name) for name in COLUMNS)} "
+    f"FROM (SELECT {_unpacked(('id', 'payload', 'at', 'order_key'))} "
+    "FROM (SELECT value AS r FROM json_each(?, '$[1]') LIMIT -1 OFFSET 0) LIMIT -1 OFFSET 0) "
+    f"CROSS JOIN (SELECT {_unpacked((*SHARED, 'enqueued', 'started'))} "
+    "FROM (SELECT ? -> '$[0]' AS r LIMIT -1 OFFSET 0) LIMIT -1 OFFSET 0)"
+)
+
 # SUCCEEDED
 SUCCEED_ALL: Final = (
     "UPDATE jobs SET state = 'succeeded', owner = 'none', result = given.result, error = NULL, "

@@ -21,7 +21,6 @@ from hermesd.stores.sqlite.connection import (
     primary_code,
     translated,
 )
-from hermesd.stores.sqlite.hot import HOT
 from hermesd.stores.sqlite.job_tables import SqliteTables
 from hermesd.stores.tables import LateChange
 from hermesd.stores.transaction import apply, instead
@@ -138,7 +137,7 @@ class SqliteWriter:
         """The whole transaction: in one call, which gives up the interpreter's lock once."""
         self._await_locks(wait=False)
         try:
-            connection.execute(HOT, values)
+            hot.run(connection, values)
         except sqlite3.Error as error:
             if is_busy(error) or is_of_item(error) or not primary_code(error):
                 with translated():  # nothing was done

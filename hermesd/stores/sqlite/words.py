@@ -77,10 +77,6 @@ class SqliteWords:
         (found,) = self._connection.execute(packed, values).fetchone()
         return msgspec.json.decode(found, type=list[list[Any]])
 
-    def number(self, statement: str, values: Sequence[Any]) -> int:
-        """What a statement counts."""
-        return int(self._connection.execute(statement, values).fetchone()[0])
-
     def jobs(self, ids: Sequence[str]) -> Sequence[Job]:
         """Those that exist."""
         return [to_job(row) for row in by_ids(ids, self._connection)]

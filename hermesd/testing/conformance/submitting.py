@@ -7,11 +7,18 @@ import pytest
 import trio
 
 from hermesd.core.backoff import Backoff, BackoffKind
-from hermesd.core.errors import HermesError, IdempotencyConflict, IllegalMove, Unstorable
+from hermesd.core.errors import (
+    HermesError,
+    IdempotencyConflict,
+    IllegalMove,
+    InvalidValue,
+    Unstorable,
+)
 from hermesd.core.job import Job, Owner
-from hermesd.core.records import JobFilter
+from hermesd.core.records import Submission
 from hermesd.core.states import Move, State
 from hermesd.testing.conformance.scene import Conformance, Scene
+from hermesd.testing.listing import all_ids
 
 
 class SubmittingConformance(Conformance):
@@ -39,6 +46,18 @@ class SubmittingConformance(Conformance):
             job.timeout,
         )
 
+    async def test_jobs_that_are_apart_are_stored_each_by_itself(self, scene: Scene) -> None:
+        """One that cannot be is answered with the error, in its place."""
+        old = await scene.queued()
+        jobs = (scene.job(), old, scene.job(state=State.RUNNING, lease=1, incarnation="inc-1"))
+        stored = await scene.store.jobs.insert(Submission(jobs=jobs, apart=True))
+        assert [type(one.error) for one in stored] == [type(None), Unstorable, type(None)]
+        for one in (stored[0], stored[2]):
+            assert await scene.now(one.job) == one.job
+        assert await scene.now(old) == old
+        with pytest.raises(InvalidValue):
+            await scene.store.jobs.insert(Submission(jobs=jobs, keys=(None,) * 3, apart=True))
+
     async def test_times_that_are_missing_are_the_clocks(self, scene: Scene) -> None:
         """The store's clock dates a job that has no date."""
         job = await scene.queued()
@@ -57,14 +76,14 @@ class SubmittingConformance(Conformance):
         """A terminal state at the insert is refused, and nothing of the submission is stored."""
         with pytest.raises(IllegalMove):
             await scene.submit(scene.job(), scene.job(state=State.SUCCEEDED))
-        assert await scene.store.reader.count(JobFilter()) == 0
+        assert len(await all_ids(scene.store.reader)) == 0
 
     async def test_a_submission_is_stored_whole_or_not(self, scene: Scene) -> None:
         """An id that exists already refuses the jobs beside it too."""
         first = await scene.queued()
         with pytest.raises(Unstorable):
             await scene.submit(scene.job(), scene.job(id=first.id), scene.job())
-        assert await scene.store.reader.count(JobFilter()) == 1
+        assert len(await all_ids(scene.store.reader)) == 1
 
     async def test_an_empty_submission_is_no_error(self, scene: Scene) -> None:
         """Nothing in, nothing out."""
@@ -86,7 +105,7 @@ class SubmittingConformance(Conformance):
             for job in jobs:
                 nursery.start_soon(one, job)
         assert len(refused) == 4
-        assert await scene.store.reader.count(JobFilter()) == 37
+        assert len(await all_ids(scene.store.reader)) == 37
 
     async def test_a_repeated_key_answers_the_first_job(self, scene: Scene) -> None:
         """The same key and body: the first job, and nothing new."""
@@ -94,7 +113,7 @@ class SubmittingConformance(Conformance):
         (again,) = await scene.submit(scene.job(), keys=[scene.key("k")])
         assert again.repeated
         assert again.job == first.job
-        assert await scene.store.reader.count(JobFilter()) == 1
+        assert len(await all_ids(scene.store.reader)) == 1
 
     async def test_a_key_with_another_body_is_a_conflict(self, scene: Scene) -> None:
         """It names the index, and the whole submission is refused."""
@@ -102,7 +121,7 @@ class SubmittingConformance(Conformance):
         with pytest.raises(IdempotencyConflict) as raised:
             await scene.submit(scene.job(), scene.job(), keys=[None, scene.key("k", body="other")])
         assert raised.value.extra["index"] == 1
-        assert await scene.store.reader.count(JobFilter()) == 1
+        assert len(await all_ids(scene.store.reader)) == 1
 
     async def test_a_conflict_leaves_no_key_behind(self, scene: Scene) -> None:
         """The keys of a refused submission are free."""
@@ -120,7 +139,7 @@ class SubmittingConformance(Conformance):
         )
         assert [answer.repeated for answer in answers] == [False, True]
         assert answers[0].job == answers[1].job
-        assert await scene.store.reader.count(JobFilter()) == 1
+        assert len(await all_ids(scene.store.reader)) == 1
 
     async def test_keys_that_race_make_one_job(self, scene: Scene) -> None:
         """Of many submits with one key at the same time one is stored, the others get its id."""
