@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import trio
 
+from hermesd.api.adopter import period_seconds
 from hermesd.api.path import DispatchPath, Fate
 from hermesd.api.reap import Reaper
 from hermesd.api.state import ApiState
@@ -17,7 +18,7 @@ from hermesd.core.errors import OutcomeUnknown, Unavailable
 from hermesd.core.fleet import Incarnation
 
 REFUSALS = 2
-TOLD_SECONDS = 2.0  # at most, from a heartbeat at another api until the store knows
+COMMIT_SECONDS = 1.0
 
 
 class Absentees:
@@ -45,7 +46,9 @@ class Absentees:
         with trio.move_on_after(self._liveness.ttl_seconds):
             evidence = await self._evidence(known)
             if evidence and not alone:
-                await trio.sleep(self._liveness.heartbeat_seconds + TOLD_SECONDS)
+                # Until the store knows of a heartbeat that another api has had or will have.
+                told = period_seconds(self._liveness) + COMMIT_SECONDS
+                await trio.sleep(self._liveness.heartbeat_seconds + told)
             while evidence:
                 try:
                     if not alone and await self._is_heard(known):

@@ -1,4 +1,4 @@
-"""Says that this api lives, and takes over what dead ones had given out to workers seen here.
+"""Says that this api and its workers live, and takes over what dead ones gave out to workers here.
 
 An api whose row is not renewed for a TTL is struck out, and its running jobs are anybody's who has
 their worker: held from then on like one's own, so that timeouts, cancels and lost leases are looked
@@ -7,7 +7,7 @@ after. An api that was struck out while it stood still finds its jobs adopted, a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 import trio
@@ -16,22 +16,28 @@ from hermesd.api.hold import adopt, is_with
 from hermesd.api.lines import Lines
 from hermesd.api.outage import Outage
 from hermesd.api.state import ApiState
+from hermesd.config.sections import LivenessSection
 from hermesd.core.apis import ApiLife, Watch
 from hermesd.core.errors import OutcomeUnknown, Unavailable
 from hermesd.core.job import Job
 from hermesd.core.registry import Held, WorkerView
 
 MOST_ADOPTED: Final = 1000  # in one commit
+RETRY_SECONDS: Final = 1.0
 
 
 class Adopter:
-    """The agent of one api among others; alone it writes its own row, and nothing else."""
+    """The agent of one api among others; `tell_workers` says which workers it has heard.
 
-    def __init__(self, state: ApiState, lines: Lines):
+    Alone it writes no more than that and its own row.
+    """
+
+    def __init__(self, state: ApiState, lines: Lines, tell_workers: Callable[[], Awaitable[None]]):
         self._state = state
         self._lines = lines
+        self._tell_workers = tell_workers
         self._life = ApiLife(name=state.name, boot=state.boot, url=state.url)
-        self._period = state.config.liveness.heartbeat_seconds
+        self._period = period_seconds(state.config.liveness)
         self._watch = Watch(state.config.liveness.ttl_seconds)
         self._last_pass = state.clock.monotonic()
         self._seen: tuple[frozenset[str], ...] = ()  # other apis and workers, at the last pass
@@ -49,12 +55,14 @@ class Adopter:
             self._state.log.warning("cannot retire", why=error.detail)
 
     async def run(self) -> None:
-        """One pass a heartbeat's interval, for ever."""
+        """One pass a period, for ever."""
         outage = Outage(
             self._state.log, "cannot renew this api's row", "this api's row is renewed", passes=2
         )
+        pause = self._period
         while True:
-            await trio.sleep(self._period)
+            await trio.sleep(pause)
+            pause = self._period
             try:
                 await self.run_once()
             except (Unavailable, OutcomeUnknown) as error:
@@ -62,6 +70,7 @@ class Adopter:
                 self._watch.forget()
                 self._in_doubt = True
                 outage.failed(error)
+                pause = min(RETRY_SECONDS, self._period)  # or the others take workers for silent
             else:
                 outage.worked()
 
@@ -70,7 +79,7 @@ class Adopter:
         now = self._state.clock.monotonic()
         elapsed = min(now - self._last_pass, 2 * self._period)
         self._last_pass = now
-        if not await self._state.apis.renew(self._life):
+        if not await self._renew():
             self._state.log.warning("this api was taken for dead")
             self._in_doubt = True
         lives = [life for life in await self._state.apis.lives() if life.name != self._state.name]
@@ -82,9 +91,35 @@ class Adopter:
         if self._in_doubt:
             await self._compare()
         seen = names, frozenset(view.incarnation for view in self._state.registry)
-        if names or seen != self._seen:
+        if seen != self._seen:
             await self._adopt()
         self._seen = seen
+
+    async def _renew(self) -> bool:
+        """Renew, with all else that is written at every pass, at once so that it shares a commit.
+
+        False where this api's row was struck out.
+        """
+        errors: list[Unavailable | OutcomeUnknown] = []
+        known = True
+
+        async def renew() -> None:
+            nonlocal known
+            known = await self._state.apis.renew(self._life)
+
+        async def attempt(write: Callable[[], Awaitable[None]]) -> None:
+            try:
+                await write()
+            except (Unavailable, OutcomeUnknown) as error:
+                errors.append(error)
+
+        others = bool(self._seen and self._seen[0])
+        async with trio.open_nursery() as nursery:
+            for write in (renew, self._tell_workers, *((self._adopt,) if others else ())):
+                nursery.start_soon(attempt, write)
+        if errors:
+            raise errors[0]
+        return known
 
     async def _adopt(self) -> None:
         """Take over the jobs of workers that are registered here, whose own api is gone."""
@@ -132,3 +167,13 @@ class Adopter:
         known = {each.job.token for _, each in held}
         self._lines.adopt_later([job.id for job in rows.values() if job.token not in known])
         self._in_doubt = False
+
+
+def period_seconds(liveness: LivenessSection) -> float:
+    """How often an api says that it lives, and which workers it has heard since.
+
+    So often that a worker which one api hears is not silent for the others, and no more, since this
+    is most of what an idle api writes.
+    """
+    spare = (liveness.ttl_seconds - liveness.heartbeat_seconds) / 2
+    return min(liveness.heartbeat_seconds, spare)

@@ -9,6 +9,7 @@ import trio
 
 from hermesd.api.state import ApiState
 from hermesd.core.errors import OutcomeUnknown, Unavailable
+from hermesd.core.words import Place
 
 LOOK_SECONDS: Final = 5.0
 MOST_PLACES: Final = 500  # the most urgent first
@@ -17,11 +18,16 @@ Level = tuple[str, int]  # queue, priority
 
 
 class Ages:
-    """The agent: asks the store now and then, while something waits."""
+    """The agent: asks the store now and then, while something waits.
+
+    An age is that of the last look and not of now: what was the oldest then may run by now, and
+    others may wait in its place.
+    """
 
     def __init__(self, state: ApiState):
         self._state = state
-        self._since: Mapping[Level, float] = {}
+        self._looked_at = 0.0
+        self._since: Mapping[Place, float] = {}
 
     async def run(self) -> None:
         """Look for ever."""
@@ -33,23 +39,21 @@ class Ages:
         """Ask for the places in which jobs wait; while the store is away they grow older."""
         waiting = self._state.tally.counts().waiting
         places = sorted(waiting, key=lambda place: -place[2])[:MOST_PLACES]
-        if not places:
-            self._since = {}
-            return
         try:
-            found = await self._state.queues.oldest(places)
+            self._since = await self._state.queues.oldest(places) if places else {}
         except (Unavailable, OutcomeUnknown) as error:
             self._state.log.debug("cannot tell ages", why=error.detail)
-            return
-        since: dict[Level, float] = {}
-        for (queue, _, priority), at in found.items():
-            since[queue, priority] = min(at, since.get((queue, priority), at))
-        self._since = since
+        self._looked_at = self._state.clock.utc()
 
     def levels(self) -> dict[Level, float]:
         """The age in seconds of the oldest job by queue and priority, where any waits."""
-        now = self._state.clock.utc()
-        return {level: max(now - since, 0.0) for level, since in self._since.items()}
+        waiting = self._state.tally.counts().waiting
+        ages: dict[Level, float] = {}
+        for place in self._since.keys() & waiting.keys():
+            queue, _, priority = place
+            age = max(self._looked_at - self._since[place], 0.0)
+            ages[queue, priority] = max(age, ages.get((queue, priority), 0.0))
+        return ages
 
     def oldest(self, queue: str | None = None) -> float:
         """The age in seconds of the oldest job of a queue, or of all; 0 where none waits."""

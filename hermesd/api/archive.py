@@ -32,17 +32,24 @@ class Archivist:
         self._chart = chart
         self._unkept: deque[Point] = deque(maxlen=MOST_UNKEPT)
         self._news = Signal()
+        self._loaded = False
 
     def keep(self, minute: Point) -> None:
         """A minute of this api is over."""
         self._unkept.append(minute)
         self._news.set()
 
+    def read_anew(self) -> None:
+        """Have the last day read once more."""
+        self._loaded = False
+        self._news.set()
+
     async def run(self) -> None:
         """Read the last day, then write each minute and read what the others have written."""
-        loaded = False
         while True:
-            loaded = loaded or await self.load()
+            if not self._loaded:
+                self._loaded = True  # first, since it may be wanted anew meanwhile
+                self._loaded = await self.load() and self._loaded
             await self._news.wait()
             if await self.write():
                 await trio.sleep(OTHERS_SECONDS)

@@ -2,8 +2,9 @@
 
 A request does a bounded part of its order and answers where to go on, so that it ends in time
 whatever there is, and a restart in between loses nothing. The jobs are taken in the order of their
-creation, up to the newest one that there was at the first request: each is met once, also if it
-fails again meanwhile. Between two chunks the store is left to others.
+creation, those that are named too; without names up to the newest one that there was at the first
+request: each is met once, also if it fails again meanwhile. Between two chunks the store is left to
+others.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import trio
 from msgspec.structs import replace
 
 from hermesd.api.events import EventRing
+from hermesd.api.named import Named, Walkable
 from hermesd.api.operate import Aftermath
 from hermesd.core.errors import InvalidValue, OutcomeUnknown, Unavailable
 from hermesd.core.events import EventKind
@@ -29,7 +31,6 @@ from hermesd.ports import Clock, JobReader, JobStore
 CHUNK: Final = 500  # jobs in one transaction
 MAX_CHUNK_BYTES: Final = 8 * 1024 * 1024  # of their payloads
 ROWS: Final = 1_000  # jobs that are looked at before some of them are changed
-MAX_IDS: Final = 10_000
 # Of one request: jobs that are changed, those that are only counted, and its time.
 MAX_CHANGED: Final = 10_000
 MAX_COUNTED: Final = 100_000
@@ -79,7 +80,7 @@ class Place(NamedTuple):
     @classmethod
     def of(cls, cursor: str) -> Place:
         """What a client brought back; raises InvalidValue."""
-        start, slash, until = (opened(_KIND, cursor) or "").partition("/")
+        start, slash, until = (opened(_KIND, cursor) or "").rpartition("/")
         if not slash:
             raise InvalidValue("cursor is not one that such an order has answered")
         return cls(start, until)
@@ -133,36 +134,28 @@ class Bulk:
         self, order: Order, states: tuple[State, ...], act: Act, *, bounded: bool = False
     ) -> Done:
         wanted = replace(order.wanted, states=states)
-        if order.ids is not None:
-            return await self._named(order, order.ids, wanted, act)
-        if order.cursor is not None:
-            place = Place.of(order.cursor)
-        else:
-            newest = await self._reader.page(JobFilter(), None, 1)
-            if not newest.jobs:
-                return Done()
-            place = Place("", newest.jobs[0].id)
+        jobs: Walkable = self._reader if order.ids is None else Named(self._reader, order.ids)
+        place = await self._place(order)
+        if place is None:
+            return Done()
         part = _Part(self._clock, place, act, self._room if bounded else lambda: CHUNK)
-        if order.dry_run:
-            return await part.count(self._reader, wanted)
-        return await part.do(self._reader, wanted)
+        done = await (part.count if order.dry_run else part.do)(jobs, wanted)
+        if order.dry_run or not isinstance(jobs, Named):
+            return done
+        end = None if done.cursor is None else Place.of(done.cursor).start
+        return done._replace(skipped=jobs.between(place.start, end) - done.changed)
 
-    async def _named(self, order: Order, ids: tuple[str, ...], wanted: JobFilter, act: Act) -> Done:
-        """Jobs by their ids, all of them in this request."""
-        if len(ids) > MAX_IDS or order.cursor is not None:
-            raise InvalidValue(f"at most {MAX_IDS} ids can be named at once, and without a cursor")
-        named = list(dict.fromkeys(ids))
-        matched = changed = 0
-        for start in range(0, len(named), CHUNK):
-            these = replace(wanted, ids=tuple(named[start : start + CHUNK]))
-            walked = await self._reader.walk(these, Reach(until=_LAST, rows=CHUNK))
-            matched += len(walked.jobs)
-            left = () if order.dry_run else walked.jobs
-            while left:
-                chunk = first_chunk(left, CHUNK)
-                changed += await act(chunk)
-                left = left[len(chunk) :]
-        return Done(matched, changed, 0 if order.dry_run else len(named) - changed)
+    async def _place(self, order: Order) -> Place | None:
+        """Where to begin, None where there is no job; raises InvalidValue for a wrong cursor."""
+        if order.cursor is None:
+            if order.ids is not None:
+                return Place("", _LAST)
+            newest = await self._reader.page(JobFilter(), None, 1)
+            return Place("", newest.jobs[0].id) if newest.jobs else None
+        place = Place.of(order.cursor)
+        if (place.until == _LAST) != (order.ids is not None):
+            raise InvalidValue("cursor is of an order that meant other jobs")
+        return place
 
     async def _retry(self, chunk: Sequence[Found]) -> int:
         answers = await self._jobs.requeue([found.id for found in chunk])
@@ -204,10 +197,10 @@ class _Part:
         self._matched = 0
         self._changed = 0
 
-    async def count(self, reader: JobReader, wanted: JobFilter) -> Done:
+    async def count(self, jobs: Walkable, wanted: JobFilter) -> Done:
         """Change nothing."""
         while True:
-            walked = await reader.walk(wanted, self._reach())
+            walked = await jobs.walk(wanted, self._reach())
             self._matched += len(walked.jobs)
             if walked.next_start is None:
                 return Done(self._matched)
@@ -215,10 +208,10 @@ class _Part:
             if self._matched >= MAX_COUNTED or self._late():
                 return Done(self._matched, cursor=self._place.cursor())
 
-    async def do(self, reader: JobReader, wanted: JobFilter) -> Done:
+    async def do(self, jobs: Walkable, wanted: JobFilter) -> Done:
         """Change them; what was done before a fault of the store is answered as done."""
         while True:
-            walked = await reader.walk(wanted, self._reach())
+            walked = await jobs.walk(wanted, self._reach())
             left = walked.jobs
             while left:
                 self._go_on_at(left[0].id)

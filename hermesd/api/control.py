@@ -187,7 +187,7 @@ class Control:
             waited = msgspec.structs.replace(
                 job, state=State.QUEUED, owner=Owner.AMQP, lease=claim.token.lease
             )
-            self._ledger.assigned(waited, job)
+            self._ledger.assigned(((waited, job),))
         view = self._state.registry.get(claim.incarnation)
         held = view.held.get(job.id) if view is not None else None
         if view is not None and (held is None or held.job.lease < job.lease):

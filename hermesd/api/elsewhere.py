@@ -92,7 +92,7 @@ class Elsewhere:
                 slot.cancel()
                 continue
             held = self._router.commit(slot, job)
-            self._ledger.assigned(before, job)
+            self._ledger.assigned(((before, job),))
             self._lines.send(slot.view, held, sending.waiter)
 
     async def _release(
@@ -107,7 +107,7 @@ class Elsewhere:
             job = sending.held.job
             view.drop(job.id, job.lease)
             if verdict is Verdict.RECORDED:
-                self._ledger.settled(job, settlement)
+                self._ledger.settled(((job, settlement),))
             if sending.waiter:
                 sending.waiter.queued(f"queued: {reason}")
 

@@ -60,7 +60,6 @@ class EventRing:
         self._max_streams = max_streams
         # Microseconds of the start: no number of an earlier life of this api can be above it.
         self._last_seq = int(clock.utc() * 1_000_000)
-        self._first_seq = self._last_seq + 1
         self._backlog: deque[_Noted] = deque(maxlen=max(size, BACKLOG))
         self._totals: Counter[str] = Counter()
         self._news = trio.Event()
@@ -191,7 +190,8 @@ class EventRing:
     def _position(self, last_seq: int | None) -> int:
         if last_seq is None:
             return self._last_seq
-        kept_from = max(self._last_seq - self._size, self._first_seq - 1)
+        # After a resize there may be fewer than the ring has room for.
+        kept_from = self._last_seq - min(self._size, len(self._backlog))
         return min(max(last_seq, kept_from), self._last_seq)
 
     async def after(

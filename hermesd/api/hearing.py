@@ -15,6 +15,8 @@ from hermesd.core.words import (
     Cancelled,
     Due,
     Events,
+    FarOrder,
+    FarOrderDone,
     Heard,
     Here,
     Missed,
@@ -46,6 +48,8 @@ class Hearers:
     stepped: Callable[[Point], None]
     queues: Callable[[], None]
     greet: Callable[[], None]
+    ordered: Callable[[FarOrder], None]
+    order_done: Callable[[FarOrderDone], None]
 
 
 class Hearing:
@@ -83,6 +87,9 @@ class Hearing:
 
     def _apply(self, word: Word, api: str) -> None:
         match word:
+            case Here() if not word.leaving:
+                if self._state.neighbours.said_of_broker(api, publishes=word.broker):
+                    self._state.log.info("api said of its broker", api=api, publishes=word.broker)
             case Moved():
                 self._moved(word)
             case Work():
@@ -99,6 +106,10 @@ class Hearing:
                 self._hearers.queues()
             case Stepped():
                 self._hearers.stepped(word.point)
+            case FarOrder():
+                self._hearers.ordered(word)
+            case FarOrderDone():
+                self._hearers.order_done(word)
             case Missed():
                 self._missed()
 

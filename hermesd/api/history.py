@@ -12,7 +12,7 @@ from hermesd.api.ages import Ages
 from hermesd.api.archive import Archivist
 from hermesd.api.state import ApiState
 from hermesd.core.amqp_names import band_of
-from hermesd.core.chart import Chart, Window
+from hermesd.core.chart import FIVE_SECONDS, Chart, Window
 from hermesd.core.points import BANDS, MINUTE_SECONDS, STEP_SECONDS, Point, in_turn
 from hermesd.core.states import State
 from hermesd.core.words import Stepped
@@ -83,8 +83,16 @@ class Historian:
         """The fleet's steps of the last `seconds`."""
         return self._chart.window(self._state.clock.utc(), seconds)
 
+    def recent_fleet(self) -> Point | None:
+        """What all apis together did in the steps of the last five minutes; None: no step is over.
+
+        An api that was not heard meanwhile is left out until its minutes are read from the store.
+        """
+        known = [point for _, point in self.window(FIVE_SECONDS).steps if point is not None]
+        return in_turn(known, known[0].at) if known else None
+
     def recent(self) -> Recent:
-        """The jobs of about the last five minutes, or since the start."""
+        """The jobs of about the last five minutes at this api, or since the start."""
         begun, flow = self._looks[0]
         seconds = self._state.clock.monotonic() - begun
         return Recent(seconds, self._state.metrics.flow.since(flow))
@@ -93,6 +101,8 @@ class Historian:
         """A step is over that began at that UTC second."""
         if self._steps and self._steps[0].at // MINUTE_SECONDS != at // MINUTE_SECONDS:
             self._close()  # the clock was set, or this process did not run
+        if self._chart.forget_future(at, MOST_SKEW_SECONDS + 2 * STEP_SECONDS):
+            self._archivist.read_anew()  # what the chart has dropped in favour of the future
         point = self._take(at)
         self._steps.append(point)
         self._chart.add(point)

@@ -99,7 +99,11 @@ class ForecastView(View, frozen=True, kw_only=True):
 
 
 class QueueView(View, frozen=True, kw_only=True):
-    """One queue; `workers` serve it and take jobs now, with `slots` in all."""
+    """One queue; `workers` serve it and take jobs now, with `slots` in all.
+
+    `oldest_seconds` is how long its oldest job had waited at the last look, of every five seconds;
+    null where none waits.
+    """
 
     name: str
     declared: bool

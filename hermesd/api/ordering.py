@@ -7,15 +7,18 @@ from typing import Final
 
 import msgspec
 import trio
+from msgspec.structs import replace
 
+from hermesd.api.far_orders import Asking, Standing
 from hermesd.api.lines import Lines
 from hermesd.api.orders import Pending
 from hermesd.api.state import ApiState
-from hermesd.core.errors import Conflict, InvalidValue, NotFound
+from hermesd.core.errors import Conflict, HermesError, InvalidValue, NotFound
 from hermesd.core.events import EventKind
 from hermesd.core.fleet import FleetEntry, WorkerStatus
 from hermesd.core.orders import MAX_REASON_CHARS, OrderKind, WorkerOrder
 from hermesd.core.registry import WorkerView
+from hermesd.core.words import FarOrder
 
 MARGIN_SECONDS: Final = 1.0  # over a heartbeat's interval: by then a worker that lives has answered
 _EVENTS: Final = {
@@ -73,57 +76,144 @@ class Ordered(msgspec.Struct, frozen=True):
 class Ordering:
     """A worker is unrouted here at once, and carries the order out at its next heartbeat.
 
-    A poke makes that now. The worker itself tells every api how it stands from then on.
+    A poke makes that now. The worker itself tells every api how it stands from then on. One that is
+    registered with other apis only is ordered by these.
     """
 
-    def __init__(self, state: ApiState, lines: Lines, living: Callable[[], Sequence[FleetEntry]]):
+    def __init__(
+        self,
+        state: ApiState,
+        lines: Lines,
+        living: Callable[[], Sequence[FleetEntry]],
+        asking: Asking,
+    ):
         self._state = state
         self._lines = lines
         self._living = living
+        self._asking = asking
 
     async def give(self, chosen: Chosen, command: Command) -> Sequence[Ordered]:
         """Order it, and wait a little for the workers to confirm.
 
         Raises NotFound where nobody is meant, Conflict where one that is named leaves already, or
-        is registered with other apis only.
+        where no api answers for those that are.
         """
-        views = await self.pick(chosen)
+        views, far = self._here(chosen), self._elsewhere(chosen)
+        if not views and not far:
+            raise _nobody(chosen)
         if chosen.ids and command.kind is not OrderKind.DRAIN:
-            _check_stays(views, command.kind)
+            _check_stays([view.entry() for view in views], command.kind)
+        ordered: list[Ordered] = []
+
+        async def order_here() -> None:
+            ordered.extend(await self._give_here(views, command))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(order_here)
+            there = await self._give_elsewhere(far, chosen, command)
+        if chosen.ids and command.kind is not OrderKind.DRAIN:
+            _check_stays([each.entry for each in there if not each.taken], command.kind)
+        if not ordered and not any(_answered(each) for each in there):
+            raise await self._out_of_reach(chosen, far)
+        return [*ordered, *there]
+
+    async def pick(self, chosen: Chosen) -> Sequence[WorkerView]:
+        """Those that are meant and registered here; raises NotFound, and Conflict for others."""
+        views = self._here(chosen)
+        if far := [entry for entry in self._elsewhere(chosen) if chosen.ids or not views]:
+            raise await self._out_of_reach(chosen, far)
+        if not views:
+            raise _nobody(chosen)
+        return views
+
+    async def obey(self, order: FarOrder) -> Mapping[str, Standing]:
+        """Carry out what another api asks for, on those that are registered here."""
+        try:
+            kind = OrderKind(order.kind)
+            command = Command(kind=kind, reason=order.reason, by=order.by, at_once=order.at_once)
+        except (ValueError, InvalidValue):  # of a newer version
+            return {}
+        meant = Chosen(label=order.label) if order.label else Chosen(everything=True)
+        views = [
+            view
+            for view in self._registered()
+            if view.incarnation in order.incarnations and meant.fits(view)
+        ]
+        leaving = [view for view in views if _leaves(view.entry()) and kind is not OrderKind.DRAIN]
+        given = await self._give_here([view for view in views if view not in leaving], command)
+        standings = {view.incarnation: Standing(view.entry().status, False) for view in leaving}
+        return standings | {
+            each.entry.incarnation: Standing(each.entry.status, each.taken) for each in given
+        }
+
+    async def _give_here(self, views: Sequence[WorkerView], command: Command) -> Sequence[Ordered]:
         self._state.orders.keep(view.incarnation for view in self._state.registry)
         given = [(view, self._order(view, command)) for view in views]
-        with trio.move_on_after(self._state.config.liveness.heartbeat_seconds + MARGIN_SECONDS):
+        with trio.move_on_after(self._patience()):
             for _, pending in given:
                 await pending.taken.wait()
         return [Ordered(view.entry(), pending.taken.is_set()) for view, pending in given]
 
-    async def pick(self, chosen: Chosen) -> Sequence[WorkerView]:
-        """Those that are meant; raises as `give` does."""
-        if chosen.ids:
-            found = [view for each in chosen.ids for view in await self._named(each)]
-            return list(dict.fromkeys(found))
-        fitting = [view for view in self._registered() if chosen.fits(view)]
-        if not fitting:
-            raise NotFound("no worker that is registered here fits; GET /workers lists them all")
-        return fitting
+    async def _give_elsewhere(
+        self, far: Sequence[FleetEntry], chosen: Chosen, command: Command
+    ) -> Sequence[Ordered]:
+        """Of those that are chosen by a label only those of which an api says that they have it."""
+        if not far:
+            return []
+        order = FarOrder(
+            kind=str(command.kind),
+            label=dict(chosen.label),
+            reason=command.reason,
+            by=command.by,
+            at_once=command.at_once,
+        )
+        told = await self._asking.ask(order, [each.incarnation for each in far], self._patience())
+        known = {each.incarnation: each for each in far}
+        return [
+            Ordered(replace(entry, status=told[name].status), told[name].taken)
+            if name in told
+            else Ordered(entry, False)
+            for name, entry in known.items()
+            if name in told or not chosen.label
+        ]
+
+    def _patience(self) -> float:
+        return self._state.config.liveness.heartbeat_seconds + MARGIN_SECONDS
 
     def _registered(self) -> Iterator[WorkerView]:
         return (view for view in self._state.registry if not view.condemned)
 
-    async def _named(self, name: str) -> Sequence[WorkerView]:
-        found = [each for each in self._registered() if name in (each.worker_id, each.incarnation)]
-        if found:
-            return found
-        entries = (e for e in self._living() if name in (e.worker_id, e.incarnation))
-        if any(entry.status is WorkerStatus.ELSEWHERE for entry in entries):
-            lives = await self._state.apis.lives()
-            others = [f"{api.name} ({api.url})" for api in lives if api.name != self._state.name]
-            raise Conflict(
-                f"worker {name[:100]!r} is registered with other apis of this store only: ask one "
-                f"of them, {', '.join(others) or 'whose names are not known'}"
-            )
-        raise NotFound(
-            f"there is no worker {name[:100]!r}; GET /workers lists those that are known by id"
+    def _here(self, chosen: Chosen) -> Sequence[WorkerView]:
+        if not chosen.ids:
+            return [view for view in self._registered() if chosen.fits(view)]
+        return [
+            view
+            for view in self._registered()
+            if view.worker_id in chosen.ids or view.incarnation in chosen.ids
+        ]
+
+    def _elsewhere(self, chosen: Chosen) -> Sequence[FleetEntry]:
+        """Those that only others know; raises NotFound for a name that nobody has."""
+        here = {name for view in self._registered() for name in (view.worker_id, view.incarnation)}
+        far = [entry for entry in self._living() if entry.status is WorkerStatus.ELSEWHERE]
+        if not chosen.ids:
+            return [each for each in far if chosen.machine in (None, each.machine)]
+        known = {name for each in far for name in (each.worker_id, each.incarnation)}
+        if unknown := [name for name in chosen.ids if name not in here | known]:
+            raise _nobody(Chosen(ids=(unknown[0],)))
+        wanted = set(chosen.ids) - here
+        return [each for each in far if {each.worker_id, each.incarnation} & wanted]
+
+    async def _out_of_reach(self, chosen: Chosen, far: Sequence[FleetEntry]) -> HermesError:
+        """What is said where nobody answers for them."""
+        if chosen.label:  # who knows whether any of them has it
+            return _nobody(chosen)
+        lives = await self._state.apis.lives()
+        others = [f"{api.name} ({api.url})" for api in lives if api.name != self._state.name]
+        return Conflict(
+            f"worker {far[0].worker_id!r} is registered with other apis of this store only, and "
+            f"they have not answered for it: ask one of them, "
+            f"{', '.join(others) or 'whose names are not known'}"
         )
 
     def _order(self, view: WorkerView, command: Command) -> Pending:
@@ -151,10 +241,27 @@ class Ordering:
         return pending
 
 
-def _check_stays(views: Sequence[WorkerView], kind: OrderKind) -> None:
-    for view in views:
-        if view.draining or view.drain_requested:
+def _leaves(entry: FleetEntry) -> bool:
+    return entry.status is WorkerStatus.DRAINING
+
+
+def _answered(ordered: Ordered) -> bool:
+    return ordered.entry.status is not WorkerStatus.ELSEWHERE
+
+
+def _check_stays(entries: Sequence[FleetEntry], kind: OrderKind) -> None:
+    for entry in entries:
+        if _leaves(entry):
             raise Conflict(
-                f"worker {view.worker_id!r} is draining, which has no way back: it cannot "
+                f"worker {entry.worker_id!r} is draining, which has no way back: it cannot "
                 f"{kind}; start it again when it has gone"
             )
+
+
+def _nobody(chosen: Chosen) -> NotFound:
+    if chosen.ids:
+        return NotFound(
+            f"there is no worker {chosen.ids[0][:100]!r}; GET /workers lists those that are known "
+            "by id"
+        )
+    return NotFound("no worker fits; GET /workers lists them all")

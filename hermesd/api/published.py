@@ -77,9 +77,19 @@ class Published:
         elif job.owner is Owner.AMQP:
             self._counts[job.queue, job.priority] -= 1
 
+    def left_all(self, jobs: Iterable[Job]) -> None:
+        """The same of several jobs."""
+        for job in jobs:
+            if self._on_way or job.owner is Owner.AMQP:
+                self.left(job)
+
     def is_outdated(self, queue: str, priority: int) -> bool:
         """Whether such a job is better off in the store for now."""
         return bool(self.outdated) and (queue, band_of(priority)) in self.outdated
+
+    def any_at(self, queue: str, priority: int) -> bool:
+        """Whether such jobs may be there, or on their way."""
+        return bool(self._on_way) or self._counts[queue, priority] > 0
 
     def ahead(self, queue: str, priority: int) -> bool:
         """Whether jobs of the queue with this priority or a higher one wait at the broker."""

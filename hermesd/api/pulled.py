@@ -24,6 +24,7 @@ CATCH_UP_SECONDS: Final = 15.0
 RETRY_SECONDS: Final = 0.5
 ARRIVE_SECONDS: Final = 5.0
 LOOK_SECONDS: Final = 0.05
+OTHERS_SECONDS: Final = 1.0  # for what another api has taken and not recorded yet
 
 Told = tuple[Delivery, OutcomeMessage]
 
@@ -93,11 +94,12 @@ class PulledOutcomes:
         False where that takes too long.
         """
         broker, queue = self._side.broker, self._side.names.outcomes
+        pause = OTHERS_SECONDS if self._state.bus.shared else LOOK_SECONDS
         with trio.move_on_after(ARRIVE_SECONDS):
             try:
                 while True:
                     facts = await broker.depth(queue)
-                    await trio.sleep(LOOK_SECONDS)  # what has left the queue may be on its way here
+                    await trio.sleep(pause)  # what has left the queue may be on its way here
                     if not (facts and facts.messages) and not self._busy:
                         return True
             except HermesError:
@@ -158,11 +160,11 @@ class PulledOutcomes:
         if running is None or settlement is None:
             return
         if answer.waiting is not None:
-            self._ledger.assigned(answer.waiting, running)
+            self._ledger.assigned(((answer.waiting, running),))
         view = self._state.registry.get(one.incarnation)
         if view is not None:
             view.drop(running.id, running.lease)
-        self._ledger.settled(running, settlement)
+        self._ledger.settled(((running, settlement),))
 
     async def _bury(self, delivery: Delivery, reason: str) -> None:
         self._state.metrics.pulled("unusable")

@@ -14,7 +14,7 @@ from hermesd.core.orders import MAX_REASON_CHARS, QueuePause
 from hermesd.core.words import Queues as QueuesChanged
 from hermesd.signal import Signal
 
-LOOK_SECONDS: Final = 5.0  # the word of another api is quicker, and may be lost
+LOOK_SECONDS: Final = 15.0  # the word of another api is quicker, and may be lost
 
 
 class QueueBook:

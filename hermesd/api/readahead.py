@@ -7,9 +7,11 @@ from collections.abc import Sequence
 import trio
 
 from hermesd.api.state import ApiState
+from hermesd.core.ahead import Place
 from hermesd.core.records import Waiting
 
 MOST = 1000  # jobs read at once; most of them are given out in later rounds
+SURE_SECONDS = 2.0  # longer than a word of another api is under way
 
 
 class ReadAhead:
@@ -18,12 +20,18 @@ class ReadAhead:
     def __init__(self, state: ApiState):
         self._state = state
         self._one = trio.Lock()
+        # The least surplus seen, since when, and when it was seen last.
+        self._odds: dict[Place, tuple[int, float, float]] = {}
 
-    async def read(self, pairs: Sequence[tuple[str, str]]) -> None:
-        """Read the head of what waits in these (queue, type) pairs."""
+    async def read(self, pairs: Sequence[tuple[str, str]], *, correct: bool = False) -> None:
+        """Read the head of what waits in these (queue, type) pairs.
+
+        Counts can be corrected where no assignment of this api is under way.
+        """
         async with self._one:
             ahead, tally = self._state.ahead, self._state.tally
             places = [(*pair, priority) for pair in pairs for priority in tally.priorities(*pair)]
+            returned = tally.returned
             ahead.begin_reading()
             try:
                 found = await self._state.queue.take(Waiting(pairs=tuple(pairs), limit=MOST))
@@ -36,3 +44,43 @@ class ReadAhead:
             ahead.read(places, picked, everything=len(found) < MOST)
             for place in left:
                 ahead.hidden(place)
+            # One that came back meanwhile is counted, and was not read.
+            if correct and len(found) < MOST and tally.returned == returned:
+                self._correct(places)
+
+    def at_odds(self, pairs: Sequence[tuple[str, str]]) -> bool:
+        """Whether more jobs are counted in a line than all that stand in it, as far as is known."""
+        tally = self._state.tally
+        places = [(*pair, priority) for pair in pairs for priority in tally.priorities(*pair)]
+        at_odds = {place for place in places if self._surplus(place)}
+        self._odds = {place: seen for place, seen in self._odds.items() if place in at_odds}
+        return bool(at_odds)
+
+    def _correct(self, places: Sequence[Place]) -> None:
+        """Count no more than the store has said for a while.
+
+        What two apis tell each other of one job may come in the wrong order, and leave one too
+        many; under a steady load no count of the store's would put that right. A surplus that
+        goes by itself is of jobs whose word is under way.
+        """
+        now = self._state.clock.monotonic()
+        before, self._odds = self._odds, {}
+        for place in places:
+            surplus = self._surplus(place)
+            least, since, seen = before.get(place, (surplus, now, now))
+            if now - seen > SURE_SECONDS:  # what was meanwhile is not known
+                least, since = surplus, now
+            least = min(least, surplus)
+            if least and now - since >= SURE_SECONDS:
+                self._state.tally.fewer_wait(place, least)
+            elif least:
+                self._odds[place] = (least, since, now)
+
+    def _surplus(self, place: Place) -> int:
+        """How many are counted beside those of a line that is known whole; none at the broker."""
+        queue, job_type, priority = place
+        line = self._state.ahead.line(place)
+        if line is None or not line.whole or self._state.published.any_at(queue, priority):
+            return 0
+        counted = self._state.tally.priorities(queue, job_type).get(priority, 0)
+        return max(counted - len(line.jobs), 0)

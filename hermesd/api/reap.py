@@ -49,8 +49,23 @@ class Reaper:
         self._earlier: dict[str, list[str]] = {}
 
     def heard(self, incarnation: str) -> None:
-        """A heartbeat has come; the store is told at the next tick."""
+        """A heartbeat has come; the store is told with the next `tell_store`."""
         self._heard.add(incarnation)
+
+    async def tell_store(self) -> None:
+        """Say which incarnations were heard; raises Unavailable or OutcomeUnknown."""
+        heard, self._heard = sorted(self._heard), set()
+        if not heard:
+            return
+        try:
+            alive = await self._state.fleet.heard(heard)
+        except BaseException:
+            self._heard.update(heard)
+            raise
+        for incarnation, living in zip(heard, alive, strict=True):
+            view = self._state.registry.get(incarnation)
+            if not living and view is not None:
+                await self.bury(view, "fenced by another api", proven_dead=False)
 
     def remember(self, jobs: Sequence[Job]) -> None:
         """Running jobs that an earlier life of this api gave out, until their workers register."""
@@ -88,7 +103,6 @@ class Reaper:
         elapsed = _counted(now - self._last_tick)
         self._last_tick = now
         self._ticks += 1
-        await self._tell_store()
         await self._judge_silence(elapsed)
         await self._overrule(now)
         await self._adopt_strays()
@@ -201,7 +215,7 @@ class Reaper:
                 view.drop(job.id, job.lease)
             if verdict is Verdict.RECORDED:
                 recorded += 1
-                self._ledger.settled(job, settlement)
+                self._ledger.settled(((job, settlement),))
         return recorded
 
     async def _release_orphans(self) -> int:
@@ -212,20 +226,6 @@ class Reaper:
             released += len(jobs)
             if len(jobs) < ORPHAN_ROUND:
                 return released
-
-    async def _tell_store(self) -> None:
-        heard, self._heard = sorted(self._heard), set()
-        if not heard:
-            return
-        try:
-            alive = await self._state.fleet.heard(heard)
-        except BaseException:
-            self._heard.update(heard)
-            raise
-        for incarnation, living in zip(heard, alive, strict=True):
-            view = self._state.registry.get(incarnation)
-            if not living and view is not None:
-                await self.bury(view, "fenced by another api", proven_dead=False)
 
     async def _judge_silence(self, elapsed: float) -> None:
         ttl = self._state.config.liveness.ttl_seconds

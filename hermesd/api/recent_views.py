@@ -62,10 +62,11 @@ def recent_view(recent: Recent) -> RecentView:
 def flow_view(flow: TypeFlow) -> FlowView:
     """Of one type, or of all."""
     counted = {name: getattr(flow, name) for name in COUNTED}
-    return FlowView(**counted, wait=_quantiles(flow.wait), run=_quantiles(flow.run))
+    return FlowView(**counted, wait=quantiles_view(flow.wait), run=quantiles_view(flow.run))
 
 
-def _quantiles(sketch: Sketch) -> QuantilesView | None:
+def quantiles_view(sketch: Sketch) -> QuantilesView | None:
+    """None where there are no durations."""
     found = [seconds for seconds in sketch.quantiles(_SHARES) if seconds is not None]
     if len(found) < len(_SHARES):
         return None

@@ -32,6 +32,7 @@ URGENT_SHARE: Final = 0.75  # the same where there are far too many jobs
 URGENT_SURPLUS: Final = 0.1  # which is so past this share of `max_finished`
 LAP_SHARE: Final = 0.01  # the share of the time in which the walk may look again at what is kept
 MAX_STEPS: Final = 1000  # of one pass
+KEYS_SECONDS: Final = 60.0  # how often old idempotency keys are looked for, where no job goes
 
 
 class Retainer:
@@ -45,6 +46,7 @@ class Retainer:
         self._place = ""  # the last id that was looked at
         self._lap_seconds = 0.0  # spent in reading since the walk began at the first job
         self._next_lap_at = inf  # set when the walk has reached the youngest job that may go
+        self._keys_at = -inf  # monotonic: when old idempotency keys were last looked for
 
     async def run(self) -> None:
         """A pass at every interval, for ever; a store that is away delays it."""
@@ -72,8 +74,11 @@ class Retainer:
             numbers = {str(state): number for state, number in pruned.items() if number}
             if numbers:
                 self._state.log.info("pruned finished jobs", **numbers)
-        if not numbers:
-            await self._state.jobs.purge(())  # old idempotency keys go with every purge
+        if numbers:
+            self._keys_at = clock.monotonic()  # old idempotency keys go with every purge
+        elif clock.monotonic() - self._keys_at >= KEYS_SECONDS:
+            self._keys_at = clock.monotonic()
+            await self._state.jobs.purge(())
         return pruned
 
     def _follow(self, section: RetentionSection) -> None:

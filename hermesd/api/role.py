@@ -26,6 +26,7 @@ from hermesd.api.catalogue import Catalogue
 from hermesd.api.control import Control
 from hermesd.api.depth import bulk_room
 from hermesd.api.elsewhere import Elsewhere
+from hermesd.api.far_orders import Asking, Deputy
 from hermesd.api.feed import Feeder
 from hermesd.api.firing import Firings
 from hermesd.api.fleet import FleetBoard
@@ -34,6 +35,7 @@ from hermesd.api.follow import Follower
 from hermesd.api.forecaster import Forecaster
 from hermesd.api.hearing import Hearers, Hearing
 from hermesd.api.hooks import Findings
+from hermesd.api.intake import Intake
 from hermesd.api.invariants import InvariantChecker
 from hermesd.api.ladder import Ladder
 from hermesd.api.ledger import Ledger
@@ -123,7 +125,7 @@ class ApiAgents:
             if parts.broker is None
             else AmqpAgents(state, parts.broker, ladder, reading, self.ledger, self.recorder, left)
         )
-        self.adopter = Adopter(state, self.lines)
+        self.adopter = Adopter(state, self.lines, self.reaper.tell_store)
         self.absentees = Absentees(state, self.reaper)
         cancels = Cancels(state, self.lines)
         self.checker = InvariantChecker(state, self.lines, cancels)
@@ -135,7 +137,9 @@ class ApiAgents:
             broker_fault=self.broker_fault,
             types_version=lambda: self.catalogue.version,
         )
-        self.ordering = Ordering(state, self.lines, self.board.entries)
+        asking = Asking(state)
+        self.ordering = Ordering(state, self.lines, self.board.entries, asking)
+        self.deputy = Deputy(state, self.ordering.obey)
         self.queues = QueueBook(state, self.lines, work)
         self.fleet_line = FleetLine(state, self.board, self.ledger.story)
         self.timer = DueTimer(state, self.ledger, due)
@@ -148,16 +152,19 @@ class ApiAgents:
             queues=self.queues.changed.set,
             stepped=self.lookout.history.heard,
             greet=self.telling.greet,
+            ordered=self.deputy.heard,
+            order_done=asking.heard,
         )
         self.hearing = Hearing(state, self.ledger, cancels, hearers)
         self.retainer = Retainer(state, self.ledger)
         admission = Admission(state, self.catalogue)
         patience = Patience(state, nursery)
+        self.intake = Intake(state, router, self.lines, self.ledger, patience, nursery)
         firings, kept = Firings(admission), parts.schedules
         self.scheduler = Scheduler(state, kept, firings, self.ledger, schedules_changed)
         self.schedules = ScheduleBook(state, kept, firings, self.scheduler, schedules_changed)
         self.follower = Follower(state, self.schedules)
-        self.submitter = Submitter(state, admission, router, self.lines, self.ledger, patience)
+        self.submitter = Submitter(state, admission, router, self.lines, self.ledger, self.intake)
         aftermath = Aftermath(
             cancelled=self.ledger.cancelled,
             cancel_requested=cancels.asked,
@@ -234,6 +241,7 @@ class ApiAgents:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.hearing.run)
             nursery.start_soon(self.telling.run)
+            nursery.start_soon(self.deputy.run)
             nursery.start_soon(self.board.follow, self._state.fleet)
 
 

@@ -15,11 +15,11 @@ from hermesd.api.views import EventView, View
 from hermesd.core.amqp_names import band_of
 from hermesd.core.events import EventKind, sums_of
 from hermesd.core.job import Rung
-from hermesd.core.points import BANDS
+from hermesd.core.points import BANDS, STEP_SECONDS
 from hermesd.core.words import Event
 from hermesd.ports import FleetView
 
-RATE_SAMPLES: Final = 5  # a rate is over so many summaries
+RATE_SECONDS: Final = STEP_SECONDS  # what a rate is over, as in a step of the charts
 MOST_CHANGED: Final = 50
 MOST_NOTABLE: Final = 20
 _FLEET: Final = frozenset(
@@ -42,7 +42,7 @@ NOTABLE: Final = (
 class SummaryView(View, frozen=True, kw_only=True):
     """One summary; in the `seconds` since the one before there were so many `events`.
 
-    `rates` are per second, of about the last two seconds. `changed` has the last event of each of
+    `rates` are per second, of about the last five seconds. `changed` has the last event of each of
     the jobs that had one, `notable` what people should know of, both the newest first; what did not
     fit is counted in `..._left_out`. `changes` are numbers that rise when a list is to be read
     again. `jobs` and `workers` are those of `GET /stats`; `waiting` is by band of priority.
@@ -95,7 +95,7 @@ class Summarist:
         now = self._state.clock.monotonic()
         self._made_at = now
         self._seq = self._state.ring.last_seq
-        self._samples = deque([(now, self._sums())], maxlen=RATE_SAMPLES)
+        self._samples = deque([(now, self._sums())])
 
     @property
     def news(self) -> bool:
@@ -140,6 +140,8 @@ class Summarist:
         return depths | {"oldest_seconds": round(self._sources.ages.oldest(), 3)}
 
     def _rates(self, now: float) -> dict[str, float]:
+        while len(self._samples) > 1 and now - self._samples[1][0] >= RATE_SECONDS:
+            self._samples.popleft()
         begun, before = self._samples[0]
         sums = self._sums()
         self._samples.append((now, sums))

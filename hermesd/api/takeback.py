@@ -88,7 +88,9 @@ class TakeBack:
             self._begun = float("-inf")
             if self._away_since is None:
                 self._away_since = now
-            if now - self._away_since >= self._state.config.queue.take_back_seconds:
+            lost = now - self._away_since >= self._state.config.queue.take_back_seconds
+            # Where another api reaches it, that one would publish all of them again.
+            if lost and not self._state.neighbours.publish:
                 await self._take_all()
             return
         self._away_since = None

@@ -7,6 +7,7 @@ from typing import Final
 import trio
 
 from hermesd.api.state import ApiState
+from hermesd.core.job import Rung
 from hermesd.core.untold import UntoldEvents, UntoldMoves
 from hermesd.core.words import Here, Work
 from hermesd.signal import Signal
@@ -24,6 +25,7 @@ class Telling:
         self._state = state
         self._news = Signal()
         self._greeted_at = float("-inf")
+        self._told = False  # whether waiting jobs went to the broker then
         self._accepted = 0
         self._gained = state.tally.gained
 
@@ -39,7 +41,7 @@ class Telling:
         now = self._state.clock.monotonic()
         for name in self._state.neighbours.forget_silent(now):
             self._state.log.info("api not heard of any more", api=name)
-        if now - self._greeted_at >= GREETING_SECONDS:
+        if now - self._greeted_at >= GREETING_SECONDS or self._told != self._publishes():
             self._greet(now)
         self._gather(not self._state.neighbours.alone)
         self.tell_changes()
@@ -83,8 +85,11 @@ class Telling:
         self._state.bus.tell(Work(places=tuple(places[:MOST_PLACES])))
 
     def _greet(self, now: float) -> None:
-        self._greeted_at = now
-        self._state.bus.tell(Here())
+        self._greeted_at, self._told = now, self._publishes()
+        self._state.bus.tell(Here(broker=self._told))
+
+    def _publishes(self) -> bool:
+        return self._state.queue.rung is Rung.AMQP
 
     def _gather(self, wanted: bool) -> None:
         state = self._state

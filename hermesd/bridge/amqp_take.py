@@ -91,6 +91,11 @@ class TakingChannel(AmqpChannel):
         self._handed_out[content.method.tag] = None
         return ChannelDelivery(self, queue, content)
 
+    def _answer(self, answer: Answer) -> None:
+        if isinstance(answer, Content):  # noted now, since callers may wake up in any order
+            self._handed_out[answer.method.tag] = None
+        super()._answer(answer)
+
     def ack(self, tag: int) -> None:
         """Acknowledge it soon, together with others."""
         if self.error is not None:

@@ -259,8 +259,17 @@ class Recent(Answer, frozen=True, kw_only=True):
     types: dict[str, Flow] = {}
 
 
+class FleetFlow(Flow, frozen=True, kw_only=True):
+    """What all apis of the store did in the last `window_seconds`."""
+
+    window_seconds: float = 0.0
+
+
 class Stats(Answer, frozen=True, kw_only=True):
-    """Counts of the whole daemon; `since_start` and `recent` are of this api's process."""
+    """Counts of the whole daemon; `since_start` and `recent` are of this api's process.
+
+    `recent_fleet` is of all apis.
+    """
 
     name: str = ""
     version: str = ""
@@ -273,6 +282,7 @@ class Stats(Answer, frozen=True, kw_only=True):
     rung: str | None = None
     since_start: dict[str, Any] = {}
     recent: Recent = Recent()
+    recent_fleet: FleetFlow = FleetFlow()
 
 
 class Health(Answer, frozen=True, kw_only=True):

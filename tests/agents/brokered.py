@@ -28,7 +28,7 @@ from hermesd.queues.messages import MessageCodec, stamp_of
 from hermesd.queues.topology import topology_of
 from hermesd.testing.memory import MemoryStore
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 150.0
 _numbers = itertools.count()
 
 

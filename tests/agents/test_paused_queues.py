@@ -189,7 +189,7 @@ async def test_a_queue_is_shown_with_all_that_matters(api: Api, clock: MockClock
     await api.submit(queue="bulk", priority=7)
     await api.submit("grind", queue="bulk")
     api.nursery.start_soon(api.agents.lookout.ages.run)
-    await trio.sleep(30)
+    await trio.sleep(31)
     bulk, default = await figures.all()
     assert (bulk.name, bulk.declared, bulk.waiting, bulk.by_priority) == (
         "bulk",

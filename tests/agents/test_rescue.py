@@ -9,6 +9,7 @@ from trio.testing import MockClock
 
 from agents.scripted import ScriptedWorker
 from agents.world import Api, all_in, open_api, until
+from hermesd.api.adopter import period_seconds
 from hermesd.core.errors import InvalidValue
 from hermesd.core.fleet import Deregistration
 from hermesd.core.job import Token
@@ -406,11 +407,15 @@ async def test_two_streams_end_as_one(api: Api, clock: MockClock) -> None:
     assert not api.view(worker.incarnation).routable
 
 
-async def test_a_heartbeat_is_passed_on_to_the_store(api: Api, clock: MockClock) -> None:
-    """So that no other api takes the worker for silent."""
+async def test_heartbeats_are_passed_on_to_the_store_together(api: Api, clock: MockClock) -> None:
+    """So that no other api takes a worker for silent; not at every tick, which would cost."""
     worker = await join(api)
     before = (await api.state.fleet.living())[0].last_seen
-    await trio.sleep(5)
+    liveness = api.state.config.liveness
+    await trio.sleep(liveness.heartbeat_seconds)
     await worker.beat(api)
     await api.agents.reaper.run_once()
+    assert (await api.state.fleet.living())[0].last_seen == before
+    assert liveness.heartbeat_seconds + period_seconds(liveness) < liveness.ttl_seconds
+    await api.agents.adopter.run_once()
     assert (await api.state.fleet.living())[0].last_seen > before

@@ -16,8 +16,9 @@ from hermesd.api import retain
 from hermesd.api.ids import JobIds
 from hermesd.core.job import Job, Token
 from hermesd.core.outcome import Settlement
-from hermesd.core.records import JobFilter, Submission
+from hermesd.core.records import Submission
 from hermesd.core.states import Move, State
+from hermesd.testing.listing import all_ids
 
 DAY = 86_400.0
 MOVES = {State.SUCCEEDED: Move.SUCCEED, State.FAILED: Move.FAIL, State.CANCELLED: Move.CANCEL}
@@ -52,7 +53,7 @@ async def end(api: Api, ids: Sequence[str], state: State) -> None:
 
 async def left(api: Api) -> list[str]:
     """The ids of all jobs that the store has."""
-    return list(await api.store.reader.matching_ids(JobFilter(), 100_000))
+    return await all_ids(api.store.reader)
 
 
 async def tally_is_right(api: Api) -> bool:

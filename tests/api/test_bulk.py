@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
@@ -21,6 +21,7 @@ from hermesd.core.states import State
 from hermesd.testing.outages import UnsteadyJobs
 
 PLENTY = 1_000_000
+NAMED = Place("a", "~").cursor()  # of an order that names its jobs
 
 
 class Notes:
@@ -89,6 +90,14 @@ async def states(world: Any, ids: Sequence[str]) -> list[State]:
     """Those of jobs, in the order of their ids."""
     jobs = await world.store.reader.get_many(ids)
     return [job.state for job in sorted(jobs, key=lambda job: job.id)]
+
+
+async def in_parts(act: Callable[[Order], Awaitable[Done]], order: Order) -> list[Done]:
+    """The order to its end, part by part."""
+    parts = [await act(order)]
+    while parts[-1].cursor is not None:
+        parts.append(await act(replace(order, cursor=parts[-1].cursor)))
+    return parts
 
 
 async def test_more_than_a_chunk_is_requeued_in_chunks(world: Any, office: Office) -> None:
@@ -258,10 +267,67 @@ async def test_what_nobody_answered_is_no_cursor(office: Office) -> None:
     for cursor in ("", "x", "ajE6YWJj", Place("a", "b").cursor()[:-4]):
         with pytest.raises(InvalidValue, match="cursor"):
             await office.bulk.purge(Order(cursor=cursor))
-    with pytest.raises(InvalidValue, match="without a cursor"):
-        await office.bulk.purge(Order(ids=("a",), cursor=Place("a", "b").cursor()))
+    for wrong in (Order(ids=("a",), cursor=Place("a", "b").cursor()), Order(cursor=NAMED)):
+        with pytest.raises(InvalidValue, match="meant other jobs"):
+            await office.bulk.purge(wrong)
+
+
+async def test_names_that_no_job_can_have_are_refused(office: Office) -> None:
+    """And too many of them."""
     with pytest.raises(InvalidValue, match="at most 10000"):
         await office.bulk.purge(Order(ids=tuple(map(str, range(10_001)))))
+    for wrong in ("\0", "x" * 101, "ä"):
+        with pytest.raises(InvalidValue, match=r"ids\[1\]"):
+            await office.bulk.purge(Order(ids=("a", wrong)))
+
+
+async def test_named_jobs_are_done_in_parts_too(
+    world: Any, office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each once, those that cannot be changed are skipped once, and the dry run counts likewise."""
+    monkeypatch.setattr(bulk, "MAX_CHANGED", 1)
+    monkeypatch.setattr(bulk, "MAX_COUNTED", 1)
+    monkeypatch.setattr(bulk, "ROWS", 2)
+    monkeypatch.setattr(bulk, "CHUNK", 2)
+    jobs = await dead(world, 5)
+    ids = (*reversed(jobs), jobs[0], "a/b", "~", *await waiting(world, 2))
+    counted = await in_parts(office.bulk.requeue, Order(ids=ids, dry_run=True))
+    assert (sum(part.matched for part in counted), len(counted) > 1) == (5, True)
+    assert await states(world, jobs) == [State.FAILED] * 5
+    parts = await in_parts(office.bulk.requeue, Order(ids=ids))
+    assert all(part.changed <= 2 for part in parts)
+    assert [sum(column) for column in zip(*(part[:3] for part in parts), strict=True)] == [5, 5, 4]
+    assert {job.run for job in await world.store.reader.get_many(jobs)} == {2}
+
+
+async def test_named_jobs_too_wait_for_room_and_end_in_time(
+    world: Any, office: Office, autojump_clock: Any
+) -> None:
+    """The depth of the queue, and the time of a request, bound them as they bound a filter."""
+    jobs = await dead(world, CHUNK + 3)
+    office.room = 2
+    counted = office.notes.aftermath().queued
+
+    def queued(jobs: Sequence[Job], source: State, kind: EventKind) -> None:
+        office.room -= len(jobs)
+        counted(jobs, source, kind)
+
+    office.told(queued)
+    first = await office.bulk.retry(Order(ids=tuple(jobs)))
+    assert (first.changed, first.skipped, first.held_back) == (2, 0, True)
+    office.room = PLENTY
+    office.jobs.after = trio.Event()
+
+    async def answer_late() -> None:
+        await trio.sleep(bulk.MAX_SECONDS * 2)
+        assert office.jobs.after is not None
+        office.jobs.after.set()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(answer_late)
+        late = await office.bulk.retry(Order(ids=tuple(jobs), cursor=first.cursor))
+    assert (late.changed, late.skipped, late.cursor is not None) == (CHUNK, 0, True)
+    assert await office.bulk.retry(Order(ids=tuple(jobs), cursor=late.cursor)) == Done(1, 1)
 
 
 async def test_whoever_counts_jobs_is_told_of_a_purge(world: Any, office: Office) -> None:

@@ -134,6 +134,18 @@ async def test_numbers_of_an_earlier_life_lie_before_all_events(ring: EventRing)
         assert [each.event.job_id for each in await events.batch()] == ["b"]
 
 
+async def test_a_ring_that_has_grown_gives_a_returning_subscriber_what_there_is(
+    ring: EventRing,
+) -> None:
+    """What was dropped before it grew is not asked of it."""
+    publish(ring, *["x"] * (BACKLOG + 10))
+    ring.resize(2 * BACKLOG, 2)
+    async with ring.subscribe(0) as events:
+        assert len(await events.batch()) == BACKLOG
+        publish(ring, "y")
+        assert [each.event.job_id for each in await events.batch()] == ["y"]
+
+
 async def test_a_number_from_the_future_waits_for_news(ring: EventRing) -> None:
     """A number that was never given out means: from now on."""
     publish(ring, "a")

@@ -69,7 +69,9 @@ async def test_stats_count_from_memory(world: Any) -> None:
 async def test_nothing_recent_has_no_percentiles(world: Any) -> None:
     """A job that was only submitted is counted; nothing started, nothing ended."""
     await world.submit()
-    recent = (await world.client.get("/stats")).json()["recent"]
+    stats = (await world.client.get("/stats")).json()
+    recent = stats["recent"]
+    assert (stats["recent_fleet"]["window_seconds"], stats["recent_fleet"]["wait"]) == (0, None)
     assert recent["all"] == recent["types"]["any"]
     assert (recent["all"]["submitted"], recent["all"]["started"]) == (1, 0)
     assert (recent["all"]["wait"], recent["all"]["run"]) == (None, None)

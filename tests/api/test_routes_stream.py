@@ -15,7 +15,7 @@ from hermesd.api.app import build_app
 from hermesd.api.events import BACKLOG
 from hermesd.api.routes.events import HEARTBEAT_SECONDS
 from hermesd.api.summaries import KEPT, PACE_SECONDS, QUIET_SECONDS
-from hermesd.api.summary import MOST_CHANGED, MOST_NOTABLE
+from hermesd.api.summary import MOST_CHANGED, MOST_NOTABLE, RATE_SECONDS
 from hermesd.core.events import EventKind
 from hermesd.http.errors import ClientGone
 
@@ -263,6 +263,24 @@ async def test_a_flood_is_a_few_summaries(summed: Any, autojump_clock: Any) -> N
         assert summary["changed_left_out"] == summary["events"] - MOST_CHANGED
         assert len(msgspec.json.encode(summary)) < 32_000
     assert found[-1]["rates"]["started"] == pytest.approx(5000, rel=0.3)
+
+
+async def test_rates_are_those_of_as_long_as_a_step_of_the_charts(
+    summed: Any, autojump_clock: Any
+) -> None:
+    """So that a rate and the last step beside it tell nearly the same."""
+    async with watching(summed) as reader:
+        await reader.chunk()
+        begun, rate = trio.current_time(), 0.0
+        while trio.current_time() - begun < 2 * RATE_SECONDS:
+            for _ in range(2):
+                summed.services.ring.publish(EventKind.FAILED, job_id="j1", message="x")
+            rate = messages(await reader.chunk())[-1][1]["rates"]["failed"]
+        assert rate == pytest.approx(2 / PACE_SECONDS, rel=0.1)
+        begun = trio.current_time()
+        while rate:
+            rate = messages(await reader.chunk())[-1][1]["rates"]["failed"]
+    assert RATE_SECONDS <= trio.current_time() - begun <= RATE_SECONDS + 2 * QUIET_SECONDS
 
 
 async def test_a_quiet_line_speaks_all_the_same(summed: Any, autojump_clock: Any) -> None:

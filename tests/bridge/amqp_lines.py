@@ -10,9 +10,16 @@ import structlog
 import trio
 
 from hermesd.bridge.amqp_line import BrokerLine, LineTerms, open_broker_line
-from hermesd.core.broker import BrokerQueue, LineStatus, Message, PublishFate, Topology
+from hermesd.core.broker import (
+    BrokerQueue,
+    LineStatus,
+    Message,
+    PublishFate,
+    QueueFacts,
+    Topology,
+)
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 150.0
 QUORUM = {"x-queue-type": "quorum"}
 _numbers = itertools.count()
 
@@ -67,6 +74,21 @@ async def drain(line: BrokerLine, queue: str) -> list[bytes]:
     while (delivery := await line.get(queue)) is not None:
         await delivery.ack()
         bodies.append(delivery.body)
+    return bodies
+
+
+async def gathered(line: BrokerLine, queue: str, count: int) -> list[bytes]:
+    """Take so many messages, some of which may be on their way back; then nothing is left of it.
+
+    A broker that is busy works off the channels of a connection one after the other, so that what
+    one of them was told long ago may happen after another was answered.
+    """
+    bodies: list[bytes] = []
+    with trio.fail_after(PATIENCE_SECONDS):
+        while len(bodies) < count:
+            bodies += await drain(line, queue)
+        while await line.depth(queue) != QueueFacts(messages=0, consumers=0):
+            await trio.lowlevel.checkpoint()
     return bodies
 
 

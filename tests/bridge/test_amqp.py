@@ -19,7 +19,7 @@ from hermesd.core.amqp_url import AmqpUrl
 from hermesd.core.broker import QueueFacts
 from hermesd.core.errors import AccessRefused, InvalidValue, Unavailable
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 150.0
 SOON_SECONDS = 0.3
 
 

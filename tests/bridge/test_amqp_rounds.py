@@ -7,6 +7,7 @@ import trio
 from bridge.amqp_lines import (
     PATIENCE_SECONDS,
     drain,
+    gathered,
     holds,
     new_queue,
     open_line,
@@ -124,8 +125,7 @@ async def test_a_take_cancelled_at_any_moment_gives_back_what_came(line):
             for _ in range(steps):
                 await trio.lowlevel.checkpoint()
             nursery.cancel_scope.cancel()
-    await holds(line, queue, 20)
-    assert sorted(map(int, await drain(line, queue))) == list(range(20))
+    assert sorted(map(int, await gathered(line, queue, 20))) == list(range(20))
 
 
 async def test_a_queue_deleted_while_it_is_taken_from_hangs_nobody(line, rabbitmq):

@@ -221,7 +221,7 @@ async def test_pokes_are_delivered_and_leaving_tells_the_api(link, service):
             await service.poke.send(None)
         for _ in range(3):
             assert await anext(pokes) is None
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         await service.left.wait()
 
 
@@ -324,7 +324,7 @@ async def test_a_call_of_a_cancelled_worker_is_carried_through(link, service, cl
         done.set()
 
     service.before = work
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(link.claim, [claim])
             await entered.wait()

@@ -97,11 +97,12 @@ async def test_a_worker_whose_heartbeats_are_blocked_is_evicted_without_a_double
     far = await deployment.worker("far", **endpoints)
     await deployment.client.routable("far")
     old = (await deployment.client.workers())[0]["incarnation"]
-    ids = await deployment.client.submit_many("note", {"seconds": 1.0}, 20)
+    ids = await deployment.client.submit_many("note", {"waits": 1}, 20)
     await deployment.client.running(20)
     control.black_hole()
     await deployment.worker("near")
     await api.logged("worker evicted", incarnation=old)
+    deployment.let_go()
     await deployment.client.all_ended()
     control.heal()
     await far.logged("fenced, coming back", fenced=old)

@@ -78,10 +78,11 @@ async def test_clients_of_a_load_balancer_lose_nothing_with_an_api(
 async def test_the_jobs_of_a_dead_api_are_recorded_through_the_other(several: SeveralApis) -> None:
     """They run on and end once; the api comes back later and has nothing to add."""
     first, _ = await all_up(several)
-    ids = await several.client("api-1").submit_many("note", {"seconds": 2.0}, 60)
+    ids = await several.client("api-1").submit_many("note", {"waits": 1}, 60)
     await several.client("api-1").running(60)
     first.kill9()
     await first.wait()
+    several.let_go()
     other = several.client("api-2")
     for job_id in ids:
         assert (await other.ended(job_id))["state"] == "succeeded"
@@ -123,10 +124,11 @@ async def test_an_api_and_a_worker_that_die_together_lose_no_job(several: Severa
     first, _ = await several.api("api-1"), await several.api("api-2")
     doomed = await several.worker("w1")
     await several.routable("w1")
-    ids = await several.client("api-1").submit_many("note", {"seconds": 1.0}, 20)
+    ids = await several.client("api-1").submit_many("note", {"waits": 1}, 20)
     await several.client("api-1").running(20)
     first.kill9()
     doomed.kill9()
+    several.let_go()
     await several.worker("w2")
     await several.all_ended()
     jobs = several.history.check(ids)

@@ -49,7 +49,7 @@ async def test_a_worker_told_to_stop_in_a_burst_drops_and_doubles_nothing(
 
     async def act() -> None:
         leaving.sigterm()
-        assert await leaving.wait(30) == 0
+        assert await leaving.wait() == 0
 
     await submit_around(deployment, answers, SUBMITS // 3, act)
     await deployment.client.all_ended(120)
@@ -74,7 +74,7 @@ async def test_an_api_told_to_stop_in_a_burst_drops_and_doubles_nothing(
 
     async def act() -> None:
         first.sigterm()
-        assert await first.wait(30) == 0
+        assert await first.wait() == 0
         await deployment.api()
 
     await submit_around(deployment, answers, SUBMITS // 3, act)
@@ -96,7 +96,7 @@ async def test_a_daemon_in_both_roles_told_to_stop_in_a_burst_drops_and_doubles_
 
     async def act() -> None:
         first.sigterm()
-        assert await first.wait(30) == 0
+        assert await first.wait() == 0
         await deployment.both()
 
     await submit_around(deployment, answers, SUBMITS // 3, act)
@@ -119,7 +119,7 @@ async def test_a_job_longer_than_the_drain_is_handed_on_with_its_attempt(
     job_id = (await deployment.client.submit(job_type, {"seconds": 4.0}))["job"]["id"]
     await deployment.client.running(1)
     leaving.sigterm()
-    assert await leaving.wait(20) == 0
+    assert await leaving.wait() == 0
     assert (await leaving.logged("drained"))["handed_on"] == 1
     await deployment.worker("staying")
     job = await deployment.client.ended(job_id)
@@ -137,10 +137,10 @@ async def test_a_handler_that_does_not_end_cannot_hold_up_the_exit(
     await deployment.api()
     leaving = await deployment.worker("leaving", HERMES_DRAIN__SECONDS="0.5")
     await deployment.client.routable("leaving")
-    job_id = (await deployment.client.submit(job_type, {"seconds": 6.0}))["job"]["id"]
+    job_id = (await deployment.client.submit(job_type, {"seconds": 12.0}))["job"]["id"]
     await deployment.client.running(1)
     leaving.sigterm()
-    assert await leaving.wait(5) == 0
+    assert await leaving.wait(10) == 0
     await deployment.worker("staying")
     job = await deployment.client.ended(job_id)
     assert job["state"] == "succeeded"
@@ -158,12 +158,12 @@ async def test_a_second_sigterm_ends_it_at_once_and_loses_nothing(
     leaving = await deployment.start("leaving", role, HERMES_DRAIN__SECONDS="60")
     await leaving.ready()
     await deployment.client.routable("leaving")
-    ids = await deployment.client.submit_many("note", {"seconds": 10.0}, 20)
+    ids = await deployment.client.submit_many("note", {"seconds": 60.0}, 20)
     await deployment.client.running(20)
     leaving.sigterm()
     await leaving.logged("draining")
     leaving.sigterm()
-    assert await leaving.wait(10) == 0
+    assert await leaving.wait() == 0
     live = deployment.history.jobs()
     assert {live[each].state for each in ids} == {"queued"}
     assert {live[each].attempts for each in ids} == {0}

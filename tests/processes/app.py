@@ -3,7 +3,9 @@
 Every handler first appends "job lease attempt pid" to the file RECORD_FILE, so that a double start
 can be seen. Where CLOCK_FILE is set, the first eight bytes of that file (a double in native order)
 are seconds that the wall clock of this process is off by. HANDLERS, where set, names the types of
-the only handlers that it has; CONFIG_FILES the files that are read, at first and at SIGHUP.
+the only handlers that it has; CONFIG_FILES the files that are read, at first and at SIGHUP. Where
+PATIENT_NOTES is set, a worker waits for so many seconds until what a job told last is taken. Jobs
+whose payload has `waits` end when the file RECORD_FILE.go is there.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import signal
 import struct
 import sys
 import time
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
@@ -27,6 +30,7 @@ from hermesd.config import load
 from hermesd.core.backoff import Backoff, BackoffKind
 from hermesd.daemon import run
 from hermesd.handlers import JobContext, Permanent, Snooze, job
+from hermesd.worker import notes
 
 SOON = Backoff(kind=BackoffKind.FIXED, seconds=0.05, jitter=0.0)
 
@@ -41,11 +45,18 @@ def record(ctx: JobContext) -> None:
         os.close(handle)
 
 
+def has_to_wait(payload: Mapping[str, float]) -> bool:
+    """Whether the job waits for a word, and that has not come."""
+    return "waits" in payload and not Path(os.environ["RECORD_FILE"] + ".go").exists()
+
+
 @job("note")
 async def note(payload: dict[str, float], ctx: JobContext) -> str:
     """Sleeps `seconds` under trio."""
     record(ctx)
     await trio.sleep(payload.get("seconds", 0.0))
+    while has_to_wait(payload):  # noqa: ASYNC110 - the word comes from another process
+        await trio.sleep(0.05)
     return "noted"
 
 
@@ -66,6 +77,8 @@ def note_in_process(payload: dict[str, float], ctx: JobContext) -> str:
     """Sleeps `seconds` in a child process."""
     record(ctx)
     time.sleep(payload.get("seconds", 0.0))
+    while has_to_wait(payload):
+        time.sleep(0.05)
     return "noted"
 
 
@@ -76,6 +89,8 @@ async def teller(payload: dict[str, int], ctx: JobContext) -> None:
         ctx.log(f"line {number}")
     for number in range(payload["steps"]):
         await trio.sleep(0.05)
+        while number + 1 == payload["steps"] and has_to_wait(payload):  # noqa: ASYNC110 - as above
+            await trio.sleep(0.05)
         await ctx.progress((number + 1) / payload["steps"], f"step {number + 1}")
     ctx.log("told all", level="warning")
     if ctx.attempt <= payload.get("failures", 0):
@@ -280,6 +295,8 @@ HANDLERS = [
 if __name__ == "__main__":
     if "CLOCK_FILE" in os.environ:
         bend_clock(os.environ["CLOCK_FILE"])
+    if "PATIENT_NOTES" in os.environ:
+        notes.CALL_SECONDS = notes.LAST_WORDS_SECONDS = float(os.environ["PATIENT_NOTES"])  # type: ignore[misc]
     nowhere = Path("/nonexistent")
     wanted = os.environ.get("HANDLERS", "").split()
     extra = [each for each in HANDLERS if not wanted or each.type.name in wanted]

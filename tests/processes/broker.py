@@ -21,6 +21,8 @@ QUEUES: Final = (*(f"default.{band}" for band in BANDS), "returned", "outcomes",
 RAISED: Final = "0.4"  # the node's own default for its memory alarm
 LOWERED: Final = "0.000001"
 
+LOOKS: Final = 5
+
 FoundT = TypeVar("FoundT")
 _numbers = itertools.count()
 
@@ -54,7 +56,8 @@ class Broker:
     async def messages(self) -> dict[str, int]:
         """How many wait in each queue of the namespace, by its name behind the namespace.
 
-        Asked of the queues themselves: what rabbitmqctl tells of quorum queues is seconds old.
+        Asked of the queues themselves: what rabbitmqctl tells of quorum queues is seconds old. One
+        that says 0 is asked again: RabbitMQ says so, too, of a queue that takes 250 ms to answer.
         """
 
         async def ask(connection: AbstractConnection) -> dict[str, int]:
@@ -62,8 +65,11 @@ class Broker:
             for name in QUEUES:
                 channel = await connection.channel()  # an absent queue costs its channel
                 with suppress(ChannelNotFoundEntity):
-                    told = await channel.queue_declare(f"{self.namespace}.{name}", passive=True)
-                    found[name] = told.message_count or 0
+                    for _ in range(LOOKS):
+                        told = await channel.queue_declare(f"{self.namespace}.{name}", passive=True)
+                        found[name] = told.message_count or 0
+                        if found[name]:
+                            break
                     await channel.close()
             return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -15,7 +16,7 @@ import trio
 
 APP: Final = Path(__file__).with_name("app.py")
 ACTIVATED: Final = Path(__file__).with_name("activated.py")
-PATIENCE_SECONDS: Final = 60.0
+PATIENCE_SECONDS: Final = 150.0
 SHOWN_LINES: Final = 300
 
 Line = dict[str, Any]
@@ -39,15 +40,17 @@ class DaemonProcess:
         arguments: Sequence[str],
         env: Mapping[str, str],
         sockets: Sequence[tuple[str, socket.socket]] = (),
+        prefix: Sequence[str] = (),
     ) -> DaemonProcess:
         """Start `python APP arguments`; its log is read in `nursery` until it ends.
 
         `sockets` are passed under their names, as systemd does it; they stay the caller's too.
+        `prefix` is a command that goes over to the one behind it.
         """
         names, passed = [name for name, _ in sockets], [each.fileno() for _, each in sockets]
         activated = [str(ACTIVATED), ":".join(names), ",".join(map(str, passed))]
         process = await trio.lowlevel.open_process(
-            [sys.executable, *(activated if sockets else ()), str(APP), *arguments],
+            [*prefix, sys.executable, *(activated if sockets else ()), str(APP), *arguments],
             env=env,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -73,6 +76,14 @@ class DaemonProcess:
         """Its resident memory now (proc(5), statm)."""
         pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
         return pages * 4096
+
+    @property
+    def cpu_seconds(self) -> float:
+        """The time of a processor that it has used (proc(5), stat); 0 once it has ended."""
+        if not self.alive:
+            return 0.0
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def kill9(self) -> None:
         """End it at once, without a word."""

@@ -30,6 +30,7 @@ class Deployment:
         self.record_file = folder / "records"
         self.control_port = free_port()
         self.settings: dict[str, str] = {}
+        self.prefix: tuple[str, ...] = ()  # a command that later daemons are started through
         self.daemons: list[DaemonProcess] = []
         self._nursery = nursery
 
@@ -59,9 +60,13 @@ class Deployment:
     ) -> DaemonProcess:
         """Start a daemon that is passed these sockets, as systemd does it."""
         env = {**self._environ(name), **self.settings, **settings}
-        daemon = await DaemonProcess.start(self._nursery, name, [role], env, sockets)
+        daemon = await DaemonProcess.start(self._nursery, name, [role], env, sockets, self.prefix)
         self.daemons.append(daemon)
         return daemon
+
+    def let_go(self) -> None:
+        """Let the jobs end that were submitted with `waits` in their payload, now and later."""
+        self.record_file.with_name(f"{self.record_file.name}.go").touch()
 
     def environ(self) -> dict[str, str]:
         """The environment of this process without settings of whoever runs the tests."""

@@ -4,20 +4,32 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Protocol
 
 import trio
 
-from processes.client import until
+from processes.client import ApiClient, until
 from processes.daemon import PATIENCE_SECONDS
-from processes.deployment import Deployment
+from processes.history import History
 
 SERVING = "hermesd_queue_rung_serving"
 WINDOW_SECONDS = 2.0
 FLUCTUATION = 0.4  # what a busy machine makes of a rate; without its broker an api keeps a third
 
 
-async def ready(deployment: Deployment) -> dict[str, Any]:
+class Seen(Protocol):
+    """What is asked: an api, and the store and the records beside it."""
+
+    @property
+    def client(self) -> ApiClient:
+        """Of the api."""
+
+    @property
+    def history(self) -> History:
+        """As it is when asked."""
+
+
+async def ready(deployment: Seen) -> dict[str, Any]:
     """What /ready says of the queue; the api is ready whatever its broker does."""
     answer = await deployment.client.http.get("/ready")
     assert answer.status_code == 200, answer.text
@@ -25,7 +37,7 @@ async def ready(deployment: Deployment) -> dict[str, Any]:
     return found
 
 
-async def serves(deployment: Deployment, rung: str, seconds: float = PATIENCE_SECONDS) -> str:
+async def serves(deployment: Seen, rung: str, seconds: float = PATIENCE_SECONDS) -> str:
     """Return the reason when /ready and the metric name this rung as the serving one."""
     last: dict[str, Any] = {}
 
@@ -41,13 +53,13 @@ async def serves(deployment: Deployment, rung: str, seconds: float = PATIENCE_SE
     return str(last["reason"])
 
 
-def owners(deployment: Deployment, ids: Iterable[str]) -> Counter[str]:
+def owners(deployment: Seen, ids: Iterable[str]) -> Counter[str]:
     """Who owns these jobs, by the store."""
     jobs = deployment.history.jobs()
     return Counter(jobs[each].owner for each in ids if each in jobs)
 
 
-async def owned(deployment: Deployment, ids: Iterable[str], owner: str = "amqp") -> None:
+async def owned(deployment: Seen, ids: Iterable[str], owner: str = "amqp") -> None:
     """Return when all of these are owned like this."""
     wanted = list(ids)
     seen: Counter[str] = Counter()
@@ -63,7 +75,7 @@ async def owned(deployment: Deployment, ids: Iterable[str], owner: str = "amqp")
         raise AssertionError(f"{error}: {seen}") from error
 
 
-async def started(deployment: Deployment, count: int, seconds: float = PATIENCE_SECONDS) -> None:
+async def started(deployment: Seen, count: int, seconds: float = PATIENCE_SECONDS) -> None:
     """Return when handlers were called so often."""
 
     async def look() -> bool:
@@ -75,14 +87,14 @@ async def started(deployment: Deployment, count: int, seconds: float = PATIENCE_
         raise AssertionError(f"{error}: {len(deployment.history.starts())}") from error
 
 
-async def rate(deployment: Deployment) -> float:
+async def rate(deployment: Seen) -> float:
     """Calls of handlers a second, over a window from now on."""
     begun, before = trio.current_time(), len(deployment.history.starts())
     await trio.sleep(WINDOW_SECONDS)
     return (len(deployment.history.starts()) - before) / (trio.current_time() - begun)
 
 
-async def fast_again(deployment: Deployment, before: float, within: float = 5.0) -> None:
+async def fast_again(deployment: Seen, before: float, within: float = 5.0) -> None:
     """Return when the rate is as before, but for FLUCTUATION, in a window that begins `within`."""
     until_time, seen = trio.current_time() + within, []
     while trio.current_time() < until_time:
@@ -93,7 +105,7 @@ async def fast_again(deployment: Deployment, before: float, within: float = 5.0)
 
 
 async def came_through(
-    deployment: Deployment, ids: list[str], *, api_boots: int = 1, unclaimed: bool = False
+    deployment: Seen, ids: list[str], *, api_boots: int = 1, unclaimed: bool = False
 ) -> None:
     """All of these end well, each run with one recorded outcome, and no invariant was broken.
 

@@ -25,6 +25,13 @@ class Place(NamedTuple):
     control_port: int
 
 
+class SeenFrom(NamedTuple):
+    """The deployment as one of its apis shows it; see rungs.Seen."""
+
+    client: ApiClient
+    history: History
+
+
 class PostgresHistory(History):
     """The same, of a store in PostgreSQL."""
 
@@ -72,14 +79,27 @@ class SeveralApis:
         """Where handlers write down that they were called."""
         return self._deployment.record_file
 
+    def let_go(self) -> None:
+        """See Deployment.let_go."""
+        self._deployment.let_go()
+
     @property
     def ports(self) -> list[int]:
         """Where the apis listen for clients."""
         return [place.client.port for place in self._places.values()]
 
+    def cpu_seconds(self) -> float:
+        """The time of a processor that the apis that run have used so far."""
+        daemons = self._deployment.daemons
+        return sum(each.cpu_seconds for each in daemons if each.name in self._places)
+
     def client(self, name: str) -> ApiClient:
         """A client of one of the apis."""
         return self._places[name].client
+
+    def seen_from(self, name: str) -> SeenFrom:
+        """What this api shows, beside the store and the records."""
+        return SeenFrom(self.client(name), self.history)
 
     def control_port(self, name: str) -> int:
         """Where workers reach it."""
@@ -105,6 +125,10 @@ class SeveralApis:
         """Start a worker; returns when its dispatch port serves."""
         return await self._deployment.worker(name, **settings)
 
+    async def start_worker(self, name: str, **settings: str) -> DaemonProcess:
+        """Start a worker without waiting for it."""
+        return await self._deployment.start(name, "worker", **settings)
+
     async def routable(self, *workers: str) -> None:
         """Return when each api that runs can send jobs to each of these workers."""
         for place in self._places.values():
@@ -117,6 +141,10 @@ class SeveralApis:
             return self.history.live() == 0
 
         await until(look, "all jobs to end")
+
+    def start_through(self, prefix: tuple[str, ...]) -> None:
+        """A command that all is started through from here on; see DaemonProcess.start."""
+        self._deployment.prefix = prefix
 
     def settings(self, **settings: str) -> None:
         """For all that is started from here on."""

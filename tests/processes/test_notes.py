@@ -26,8 +26,8 @@ async def logs(deployment: Deployment, job_id: str, **query: int) -> dict[str, A
 async def test_a_handler_of_each_kind_tells_its_progress_and_logs(
     deployment: Deployment, kind: str
 ) -> None:
-    """The last word of both is there when the job has ended, and updates came in between."""
-    await deployment.both()
+    """The last word of both is there when the job has ended, and updates came before it."""
+    await deployment.both(PATIENT_NOTES="60")
     await deployment.client.routable("both")
     job_id = (await deployment.client.submit(kind, {"steps": 40, "lines": 3}))["job"]["id"]
     job = await deployment.client.ended(job_id)
@@ -46,14 +46,14 @@ async def test_a_handler_of_each_kind_tells_its_progress_and_logs(
     told = [event["message"] for event in found.json()["events"]]
     assert told[0] == "100% step 40"
     began, ended = (datetime.fromisoformat(job[name]) for name in ("started_at", "finished_at"))
-    # The first at once, two a second, and the last one.
-    assert 3 <= len(told) <= 2 * (ended - began).total_seconds() + 2
+    # The first at once, at most two a second, and the last one.
+    assert 2 <= len(told) <= 2 * (ended - began).total_seconds() + 2
 
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_lines_past_the_most_of_a_run_are_counted(deployment: Deployment, kind: str) -> None:
     """The first thousand are kept in order."""
-    await deployment.both()
+    await deployment.both(PATIENT_NOTES="60")
     await deployment.client.routable("both")
     job_id = (await deployment.client.submit(kind, {"steps": 1, "lines": 3000}))["job"]["id"]
     job = await deployment.client.ended(job_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,6 @@ from databases.postgresql import PostgresServer
 from processes.client import ApiClient, Json, until
 from processes.several import SeveralApis, open_several
 
-IDLE_SECONDS = 20.0
-SETTLING_SECONDS = 12.0  # an idle backend adds what it has done to the statistics 10 s late
 NAMES = ("api-1", "api-2")
 
 
@@ -99,6 +98,35 @@ async def test_both_answer_for_the_whole_fleet(several: SeveralApis) -> None:
     assert since[0]["submitted"] == since[1]["submitted"] == len(ids)
 
 
+async def test_any_api_orders_the_whole_fleet(several: SeveralApis) -> None:
+    """Also the worker that it has no line to, and tells how long jobs took wherever they ran."""
+    one, two = await both_up(several)
+    await only_at(several, "api-2", "w2")
+    job_id = (await two.submit("note", {"seconds": 0.5}))["job"]["id"]
+    assert (await one.ended(job_id))["state"] == "succeeded"
+
+    async def standing(client: ApiClient) -> str:
+        [worker] = await client.workers()
+        return str(worker["status"])
+
+    async def obeyed(order: str) -> bool:
+        body = {"ids": ["w2"], "reason": "a new disk"}
+        answer = await one.http.post(f"/workers/{order}", json=body)
+        # On a slow machine nobody may have answered in time; it is ordered all the same.
+        return answer.status_code == 200 and bool(answer.json()["taken"])
+
+    for order, status in (("pause", "paused"), ("resume", "idle")):
+        await until(partial(obeyed, order), f"it to {order}")
+        assert (await standing(one), await standing(two)) == ("elsewhere", status)
+
+    async def told() -> bool:
+        fleet = (await one.stats())["recent_fleet"]
+        return fleet["run"] is not None and fleet["run"]["p50"] > 0.4
+
+    await until(told, "the other api's step")
+    assert (await one.stats())["recent"]["all"]["run"] is None
+
+
 async def test_a_running_job_is_cancelled_through_any_api(several: SeveralApis) -> None:
     """The one that assigned it is told at once."""
     one, two = await both_up(several)
@@ -119,30 +147,6 @@ async def test_a_stream_tells_what_happens_at_the_other_api(several: SeveralApis
             async for line in stream.aiter_lines():
                 if line.startswith("data:") and job_id in line and '"succeeded"' in line:
                     break
-
-
-@pytest.mark.faults
-async def test_an_idle_fleet_leaves_the_database_alone(
-    several: SeveralApis, postgresql: PostgresServer, postgresql_url: str
-) -> None:
-    """Under 5 transactions a second and api: two apis, a worker, nothing to do."""
-    one, _ = await both_up(several)
-    await several.worker("w1")
-    await several.routable("w1")
-    await one.ended((await one.submit("note"))["job"]["id"])
-    await trio.sleep(SETTLING_SECONDS)
-    database = postgresql_url.rpartition("/")[2].partition("?")[0]
-
-    def transactions() -> int:
-        [[number]] = postgresql.ask(
-            "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = %s", database
-        )
-        return int(number)
-
-    before = transactions()
-    await trio.sleep(IDLE_SECONDS)
-    rate = (transactions() - before) / IDLE_SECONDS / len(NAMES)
-    assert rate < 5, f"{rate:.1f} transactions a second and api"
 
 
 @pytest.mark.faults

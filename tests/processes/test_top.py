@@ -19,6 +19,9 @@ from processes.daemon import PATIENCE_SECONDS
 from processes.deployment import QUICK, Deployment
 from processes.terminal import Running, open_terminal
 
+# A busy machine may hold a worker up for longer than QUICK forgives.
+LIVELY = QUICK | {"HERMES_LIVENESS__TTL_SECONDS": "10"}
+
 
 def top(deployment: Deployment, **size: int) -> AbstractAsyncContextManager[Running]:
     """The command in a terminal of its own."""
@@ -33,8 +36,8 @@ def url(deployment: Deployment) -> str:
 
 async def test_it_shows_the_fleet_and_orders_what_keys_say(deployment: Deployment) -> None:
     """Counts move as jobs come, a failure is opened, a worker drains, and q leaves no trace."""
-    await deployment.api(**QUICK)
-    worker = await deployment.worker("w1", **QUICK)
+    await deployment.api(**LIVELY)
+    worker = await deployment.worker("w1", **LIVELY)
     await deployment.client.routable("w1")
     async with top(deployment) as running:
         terminal = running.terminal
@@ -62,7 +65,7 @@ async def test_it_shows_the_fleet_and_orders_what_keys_say(deployment: Deploymen
 
 async def test_it_orders_workers_queues_and_jobs_by_keys(deployment: Deployment) -> None:
     """Each is paused and goes on; what runs is cancelled, and what has failed is tried anew."""
-    await deployment.both(**QUICK)
+    await deployment.both(**LIVELY)
     failed = (await deployment.client.submit("hopeless"))["job"]["id"]
     await deployment.client.ended(failed)
     runs = (await deployment.client.submit("note", {"seconds": 600}, timeout=900))["job"]["id"]
@@ -94,14 +97,14 @@ async def test_it_outlives_an_api(deployment: Deployment) -> None:
         terminal = running.terminal
         before = terminal.modes
         await terminal.shows("no answer since", "trying again")
-        api = await deployment.api(**QUICK)
+        api = await deployment.api(**LIVELY)
         await terminal.shows("api api-1", "q quit")
         api.kill9()
         await api.wait()
         await terminal.shows("no answer since", "api api-1")
         terminal.resize(120, 30)
         running.process.send_signal(signal.SIGWINCH)
-        await deployment.api(**QUICK)
+        await deployment.api(**LIVELY)
 
         async def whole() -> bool:
             return "no answer" not in terminal.screen
@@ -133,7 +136,7 @@ async def suspended_and_continued(running: Running, before: list[Any]) -> None:
 
 async def test_summaries_are_those_that_the_api_streams(deployment: Deployment) -> None:
     """An api that has none is told apart by its 404, so this must not be one."""
-    await deployment.api(**QUICK)
+    await deployment.api(**LIVELY)
     await deployment.client.submit("note")
     async with summaries(url(deployment), PATIENCE_SECONDS) as stream:
         with trio.fail_after(PATIENCE_SECONDS):
@@ -147,7 +150,7 @@ async def test_summaries_are_those_that_the_api_streams(deployment: Deployment) 
 
 async def test_without_a_terminal_it_is_printed_once(deployment: Deployment) -> None:
     """As text, and as JSON."""
-    await deployment.both(**QUICK)
+    await deployment.both(**LIVELY)
     await deployment.client.ended((await deployment.client.submit("hopeless"))["job"]["id"])
 
     async def printed(*arguments: str) -> str:

@@ -6,50 +6,32 @@ from typing import Final
 
 from litestar import Response, post
 
-from hermesd.api.openapi import DOC, Doc
-from hermesd.api.routes.access import HttpRequest, answer, services_of
-from hermesd.api.routes.query import Query
-from hermesd.api.routes.selection import BulkOrder, read_order, told
+from hermesd.api.bulk import Bulk
+from hermesd.api.routes.access import HttpRequest, answer
+from hermesd.api.routes.selection import BulkOrder, carried_out, order_doc
 from hermesd.api.views import BulkView
-from hermesd.core.errors import InvalidValue, MalformedJson, StoreUnavailable
 
 
 @post(
     "/jobs/retry",
-    opt={
-        DOC: Doc(
-            summary="Give failed jobs a new run, or make scheduled ones due now",
-            query=Query,
-            body=BulkOrder,
-            answers={200: BulkView},
-            errors=(MalformedJson, InvalidValue, StoreUnavailable),
-        )
-    },
+    opt=order_doc(
+        "Give failed jobs a new run, or make scheduled ones due now", BulkOrder, BulkView
+    ),
 )
 async def retry_jobs(request: HttpRequest) -> Response[BulkView]:
     """Run jobs again, or at once."""
-    services = services_of(request)
-    done = await services.bulk.retry(await read_order(request, BulkOrder))
-    return answer(BulkView(**told(services, "retry", done)._asdict()))
+    done = await carried_out(request, BulkOrder, "retry", Bulk.retry)
+    return answer(BulkView(**done._asdict()))
 
 
 @post(
     "/jobs/cancel",
-    opt={
-        DOC: Doc(
-            summary="Cancel waiting jobs, and ask running ones to end",
-            query=Query,
-            body=BulkOrder,
-            answers={200: BulkView},
-            errors=(MalformedJson, InvalidValue, StoreUnavailable),
-        )
-    },
+    opt=order_doc("Cancel waiting jobs, and ask running ones to end", BulkOrder, BulkView),
 )
 async def cancel_jobs(request: HttpRequest) -> Response[BulkView]:
     """Cancel jobs."""
-    services = services_of(request)
-    done = await services.bulk.cancel(await read_order(request, BulkOrder))
-    return answer(BulkView(**told(services, "cancel", done)._asdict()))
+    done = await carried_out(request, BulkOrder, "cancel", Bulk.cancel)
+    return answer(BulkView(**done._asdict()))
 
 
 BULK_HANDLERS: Final = (retry_jobs, cancel_jobs)

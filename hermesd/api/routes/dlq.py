@@ -6,13 +6,14 @@ from typing import Final
 
 from litestar import Response, get, post
 
+from hermesd.api.bulk import Bulk
 from hermesd.api.openapi import DOC, Doc
 from hermesd.api.present import groups_view, job_view, page_view
 from hermesd.api.routes.access import HttpRequest, answer, services_of
-from hermesd.api.routes.query import DlqQuery, GroupQuery, Query, read_query
-from hermesd.api.routes.selection import DlqOrder, read_order, told
+from hermesd.api.routes.query import DlqQuery, GroupQuery, read_query
+from hermesd.api.routes.selection import DlqOrder, carried_out, order_doc
 from hermesd.api.views import ErrorGroupList, JobPageView, PurgeView, RequeueView
-from hermesd.core.errors import InvalidValue, MalformedJson, StoreUnavailable
+from hermesd.core.errors import InvalidValue, StoreUnavailable
 
 
 @get(
@@ -51,24 +52,10 @@ async def list_groups(request: HttpRequest) -> Response[ErrorGroupList]:
     return answer(groups_view(found, query.limit))
 
 
-@post(
-    "/dlq/requeue",
-    opt={
-        DOC: Doc(
-            summary="Give failed jobs a new run",
-            query=Query,
-            body=DlqOrder,
-            answers={200: RequeueView},
-            errors=(MalformedJson, InvalidValue, StoreUnavailable),
-        )
-    },
-)
+@post("/dlq/requeue", opt=order_doc("Give failed jobs a new run", DlqOrder, RequeueView))
 async def requeue_dead(request: HttpRequest) -> Response[RequeueView]:
     """Run failed jobs again."""
-    services = services_of(request)
-    done = told(
-        services, "requeue", await services.bulk.requeue(await read_order(request, DlqOrder))
-    )
+    done = await carried_out(request, DlqOrder, "requeue", Bulk.requeue)
     view = RequeueView(
         matched=done.matched,
         requeued=done.changed,
@@ -79,22 +66,10 @@ async def requeue_dead(request: HttpRequest) -> Response[RequeueView]:
     return answer(view)
 
 
-@post(
-    "/dlq/purge",
-    opt={
-        DOC: Doc(
-            summary="Delete failed jobs",
-            query=Query,
-            body=DlqOrder,
-            answers={200: PurgeView},
-            errors=(MalformedJson, InvalidValue, StoreUnavailable),
-        )
-    },
-)
+@post("/dlq/purge", opt=order_doc("Delete failed jobs", DlqOrder, PurgeView))
 async def purge_dead(request: HttpRequest) -> Response[PurgeView]:
     """Delete failed jobs for good."""
-    services = services_of(request)
-    done = told(services, "purge", await services.bulk.purge(await read_order(request, DlqOrder)))
+    done = await carried_out(request, DlqOrder, "purge", Bulk.purge)
     view = PurgeView(
         matched=done.matched, purged=done.changed, skipped=done.skipped, cursor=done.cursor
     )

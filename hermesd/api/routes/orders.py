@@ -71,7 +71,7 @@ async def drain_worker(request: HttpRequest) -> Response[OrderAnswer]:
     opt=_doc("Let workers take no new jobs: by ids, by label and machine, or all", WorkersBody),
 )
 async def pause_workers(request: HttpRequest) -> Response[OrderAnswer]:
-    """Of those that are registered here."""
+    """Of the whole fleet."""
     return await _order_many(request, OrderKind.PAUSE)
 
 
@@ -81,7 +81,7 @@ async def pause_workers(request: HttpRequest) -> Response[OrderAnswer]:
     opt=_doc("Let paused workers take jobs again", WorkersBody),
 )
 async def resume_workers(request: HttpRequest) -> Response[OrderAnswer]:
-    """Of those that are registered here."""
+    """Of the whole fleet."""
     return await _order_many(request, OrderKind.RESUME)
 
 
@@ -91,7 +91,7 @@ async def resume_workers(request: HttpRequest) -> Response[OrderAnswer]:
     opt=_doc("Let workers end their jobs and their processes", WorkersBody),
 )
 async def drain_workers(request: HttpRequest) -> Response[OrderAnswer]:
-    """Of those that are registered here."""
+    """Of the whole fleet."""
     return await _order_many(request, OrderKind.DRAIN)
 
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 import msgspec
 from msgspec.structs import replace
 
-from hermesd.api.bulk import Done, Order
-from hermesd.api.routes.access import HttpRequest
+from hermesd.api.bulk import Bulk, Done, Order
+from hermesd.api.openapi import DOC, Doc
+from hermesd.api.routes.access import HttpRequest, services_of
 from hermesd.api.routes.bodies import decode_body, read_body
 from hermesd.api.routes.query import GroupText, Moment, Needle, Query, label_pair, read_query, utc
-from hermesd.api.services import ApiServices
-from hermesd.core.errors import InvalidValue
+from hermesd.api.views import View
+from hermesd.core.errors import InvalidValue, MalformedJson, StoreUnavailable
 from hermesd.core.records import JobFilter
 from hermesd.core.states import State
 
@@ -96,19 +97,27 @@ class BulkOrder(DlqOrder, frozen=True, kw_only=True, forbid_unknown_fields=True)
     filter: BulkFilter | None = None
 
 
-def told(services: ApiServices, order: str, done: Done) -> Done:
-    """What a part of an order has done, in the log too where it changed something."""
-    if done.changed:
-        more = done.cursor is not None
-        services.log.info("order in bulk", order=order, changed=done.changed, more=more)
-    return done
+def order_doc(summary: str, body: type[DlqOrder], view: type[View]) -> dict[str, Doc]:
+    """What is said of a route for such orders."""
+    faults = (MalformedJson, InvalidValue, StoreUnavailable)
+    return {DOC: Doc(summary=summary, query=Query, body=body, answers={200: view}, errors=faults)}
 
 
-async def read_order(request: HttpRequest, kind: type[DlqOrder]) -> Order:
-    """The order that a request's body gives."""
+async def carried_out(
+    request: HttpRequest,
+    shape: type[DlqOrder],
+    name: str,
+    order: Callable[[Bulk, Order], Awaitable[Done]],
+) -> Done:
+    """What became of the part of an order that a request's body gives; in the log by its name."""
     read_query(request.scope["query_string"], Query)
     body = await read_body(request.receive)  # type: ignore[arg-type]  # Litestar's own TypedDicts
-    return decode_body(msgspec.json.Decoder(kind), body).order()
+    services = services_of(request)
+    done = await order(services.bulk, decode_body(msgspec.json.Decoder(shape), body).order())
+    if done.changed:
+        more = done.cursor is not None
+        services.log.info("order in bulk", order=name, changed=done.changed, more=more)
+    return done
 
 
 def _several(value: T | Sequence[T] | None) -> tuple[T, ...]:

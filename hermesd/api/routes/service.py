@@ -15,7 +15,7 @@ from hermesd.api.routes.access import HttpRequest, answer, services_of
 from hermesd.api.routes.pages import index_for
 from hermesd.api.routes.query import Query, read_query
 from hermesd.api.services import ApiServices
-from hermesd.api.stats_views import StatsView, WaitingView
+from hermesd.api.stats_views import StatsView, WaitingView, fleet_flow_view
 from hermesd.api.submit import JobRequest
 from hermesd.api.views import (
     CheckView,
@@ -111,6 +111,7 @@ async def show_stats(request: HttpRequest) -> Response[StatsView]:
             rung_reason=services.broker.broker_fault() if services.broker is not None else "",
             since_start=_since_start(services),
             recent=recent_view(services.history.recent()),
+            recent_fleet=fleet_flow_view(services.history.recent_fleet()),
         )
     )
 
