@@ -33,20 +33,25 @@ POLL_SECONDS: Final = 0.5
 MARGIN_SECONDS: Final = 60.0
 COLUMNS: Final = ("worker", "job", "type", "runs for", "needs still", "fate", "why")
 
-
-@click.command()
-@click.option("--machine", metavar="HOST", help="The workers of another host.")
-@reason_option
-@click.option("--at-once", is_flag=True, help="Give running jobs back instead of awaiting them.")
-@click.option("--dry-run", is_flag=True, help="Only show what would become of the running jobs.")
-@click.option("--no-wait", is_flag=True, help="Return when the workers have been told.")
-@click.option(
+at_once_option: Final = click.option(
+    "--at-once", is_flag=True, help="Give running jobs back instead of awaiting them."
+)
+timeout_option: Final = click.option(
     "--timeout",
     "timeout_seconds",
     type=click.FloatRange(min=0),
     metavar="SECONDS",
     help="Wait no longer than so; else for what the drain takes at most.",
 )
+
+
+@click.command()
+@click.option("--machine", metavar="HOST", help="The workers of another host.")
+@reason_option
+@at_once_option
+@click.option("--dry-run", is_flag=True, help="Only show what would become of the running jobs.")
+@click.option("--no-wait", is_flag=True, help="Return when the workers have been told.")
+@timeout_option
 @json_option
 @click.pass_obj
 def drain(

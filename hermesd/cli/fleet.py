@@ -50,6 +50,8 @@ def stats(settings: Settings) -> None:
     if screen.as_json:
         screen.emit(answer)
         return
+    # A fleet's last minutes are known some seconds after the start.
+    flow = answer.recent_fleet if answer.recent_fleet.window_seconds else answer.recent.all
     screen.record(
         [
             ("api", f"{answer.api} ({answer.role}, {answer.name} {answer.version})"),
@@ -61,8 +63,8 @@ def stats(settings: Settings) -> None:
             ("  by priority", _counts(answer.waiting.by_priority)),
             ("workers", _counts(answer.workers)),
             ("since start", _counts(answer.since_start)),
-            ("lately, until start", _quantiles(answer.recent.all.wait)),
-            ("lately, in handlers", _quantiles(answer.recent.all.run)),
+            ("lately, until start", _quantiles(flow.wait)),
+            ("lately, in handlers", _quantiles(flow.run)),
         ]
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import click
@@ -11,7 +12,7 @@ from hermesd.cli.options import json_option
 from hermesd.cli.said import reason_option, said
 from hermesd.cli.screen import Screen, span
 from hermesd.cli.settings import Settings
-from hermesd.client import QueueView
+from hermesd.client import Client, QueueView
 
 COLUMNS: Final = (
     *("queue", "state", "waiting", "oldest", "running", "free", "workers", "rung"),
@@ -93,10 +94,7 @@ def show(settings: Settings, name: str) -> None:
 @click.pass_obj
 def pause(settings: Settings, name: str, reason: str | None) -> None:
     """Start none of a queue's jobs until it is resumed; they are still accepted."""
-    screen = Screen.of(settings)
-    with connected(settings) as client:
-        queue = client.pause_queue(name, **said(reason))
-    _told(screen, queue)
+    _order(settings, Client.pause_queue, name, reason)
 
 
 @queues.command()
@@ -106,13 +104,15 @@ def pause(settings: Settings, name: str, reason: str | None) -> None:
 @click.pass_obj
 def resume(settings: Settings, name: str, reason: str | None) -> None:
     """Start the jobs of a paused queue again."""
+    _order(settings, Client.resume_queue, name, reason)
+
+
+def _order(
+    settings: Settings, order: Callable[..., QueueView], name: str, reason: str | None
+) -> None:
     screen = Screen.of(settings)
     with connected(settings) as client:
-        queue = client.resume_queue(name, **said(reason))
-    _told(screen, queue)
-
-
-def _told(screen: Screen, queue: QueueView) -> None:
+        queue = order(client, name, **said(reason))
     if screen.as_json:
         screen.emit({"queue": queue})
     else:

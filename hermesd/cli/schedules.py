@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, TypedDict, Unpack
 
 import click
@@ -12,7 +13,7 @@ from hermesd.cli.screen import Screen, span
 from hermesd.cli.settings import Settings
 from hermesd.cli.submit import read_payload
 from hermesd.cli.tables import priority_text, raw_text
-from hermesd.client import ScheduleOptions, ScheduleView
+from hermesd.client import Client, ScheduleOptions, ScheduleView
 from hermesd.core.schedule import Misfire, Overlap
 
 COLUMNS: Final = ("name", "cron", "time zone", "type", "source", "state", "next fire")
@@ -167,9 +168,7 @@ def add(
 @click.pass_obj
 def pause(settings: Settings, name: str) -> None:
     """Let a schedule fire no more until it is resumed."""
-    with connected(settings) as client:
-        schedule = client.pause_schedule(name)
-    _done(Screen.of(settings), schedule)
+    _order(settings, Client.pause_schedule, name)
 
 
 @schedules.command()
@@ -178,9 +177,7 @@ def pause(settings: Settings, name: str) -> None:
 @click.pass_obj
 def resume(settings: Settings, name: str) -> None:
     """Let a paused schedule fire again, from now on."""
-    with connected(settings) as client:
-        schedule = client.resume_schedule(name)
-    _done(Screen.of(settings), schedule)
+    _order(settings, Client.resume_schedule, name)
 
 
 @schedules.command()
@@ -211,6 +208,12 @@ def delete(settings: Settings, name: str) -> None:
         screen.emit({"schedule": schedule})
     else:
         screen.line(f"{schedule.name} deleted")
+
+
+def _order(settings: Settings, order: Callable[[Client, str], ScheduleView], name: str) -> None:
+    with connected(settings) as client:
+        schedule = order(client, name)
+    _done(Screen.of(settings), schedule)
 
 
 def _done(screen: Screen, schedule: ScheduleView) -> None:

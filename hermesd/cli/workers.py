@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from hermesd.cli.connection import connected
-from hermesd.cli.drain import Drain, forecast_table
+from hermesd.cli.drain import Drain, at_once_option, forecast_table, timeout_option
 from hermesd.cli.options import json_option, labels_option
 from hermesd.cli.said import reason_option, said
 from hermesd.cli.screen import Screen
@@ -79,15 +79,9 @@ def resume(settings: Settings, /, reason: str | None, **chosen: Any) -> None:
 @workers.command()
 @_which_options
 @reason_option
-@click.option("--at-once", is_flag=True, help="Give running jobs back instead of awaiting them.")
+@at_once_option
 @click.option("--wait", is_flag=True, help="Return when they are gone.")
-@click.option(
-    "--timeout",
-    "timeout_seconds",
-    type=click.FloatRange(min=0),
-    metavar="SECONDS",
-    help="Wait no longer than so; else for what the drain takes at most.",
-)
+@timeout_option
 @json_option
 @click.pass_obj
 def drain(

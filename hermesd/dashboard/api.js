@@ -1,5 +1,7 @@
 // The daemon's HTTP API: JSON in and out, every call bounded, every refusal a Problem.
 
+import { queryText } from "./router.js";
+
 const PATIENCE_MS = 20_000;
 const BASE = new URL("./", document.baseURI);
 
@@ -17,11 +19,7 @@ export class Problem extends Error {
 /** The address of a route; `path` parts are encoded, empty filters left out. */
 export function address(parts, query = {}) {
   const url = new URL(parts.map(encodeURIComponent).join("/"), BASE);
-  for (const [name, value] of Object.entries(query)) {
-    for (const each of Array.isArray(value) ? value : [value]) {
-      if (each !== null && each !== undefined && each !== "") url.searchParams.append(name, each);
-    }
-  }
+  url.search = queryText(query);
   return url;
 }
 
@@ -33,6 +31,11 @@ export function get(parts, query, signal) {
 /** POST `body` to a route; none where there is nothing to say. */
 export function post(parts, body, signal) {
   return call("POST", address(parts), body, signal);
+}
+
+/** PUT `body` in place of what a route has. */
+export function put(parts, body, signal) {
+  return call("PUT", address(parts), body, signal);
 }
 
 /** DELETE a route. */
@@ -56,7 +59,7 @@ async function call(method, url, body, signal) {
     throw problemOf(answer, text);
   } catch (error) {
     if (error instanceof Problem || (signal && signal.aborted)) throw error;
-    throw new Problem({ status: answer ? answer.status : 0, detail: why(error, url) });
+    throw new Problem({ status: answer ? answer.status : 0, detail: why(error, method, url) });
   }
 }
 
@@ -67,10 +70,12 @@ function exact(_, value, context) {
   return large && context?.source && JSON.rawJSON ? JSON.rawJSON(context.source) : value;
 }
 
-function why(error, url) {
+function why(error, method, url) {
   if (error.name === "TimeoutError")
     return `${url.pathname} was not answered in ${PATIENCE_MS / 1000} s`;
-  return `${url.pathname} could not be read: the api does not answer`;
+  return method === "GET"
+    ? `${url.pathname} could not be read: the api does not answer`
+    : "The api does not answer: whether this was done is not known.";
 }
 
 function problemOf(answer, text) {

@@ -55,6 +55,8 @@ const TONES = {
   missed: "amber",
   refused: "red",
   resumed: "green",
+  "queue-paused": "amber",
+  "queue-resumed": "green",
   debug: "grey",
   info: "grey",
   warning: "amber",

@@ -42,6 +42,7 @@ export class Chart {
       const value = h("b", {}, "–");
       return { value, item: h("li", {}, h("i", { class: `key ${tone}` }), `${label} `, value) };
     });
+    this._when = h("li", {}, ""); // of which moment the values beside the names are
     this._svg = svg("svg", {
       "aria-hidden": "true",
       focusable: "false",
@@ -65,6 +66,7 @@ export class Chart {
         h(
           "ul",
           {},
+          this._when,
           this._legend.map(({ item }) => item),
         ),
       ),
@@ -79,6 +81,7 @@ export class Chart {
     this._columns = this._series.map(({ name }) => columns[name] ?? times.map(() => null));
     if (this._place !== null && this._place >= times.length) this._place = null;
     const last = lastKnown(this._columns);
+    say(this._when, last < 0 ? "" : `at ${clock(times[last])}`);
     this._legend.forEach(({ value }, place) => {
       say(value, last < 0 ? "–" : this._format(this._columns[place][last]));
     });
@@ -125,11 +128,16 @@ export class Chart {
     return svg("path", { class: `line ${tone}`, d: linePath(this._points(column)) });
   }
 
+  // The edge of a layer is drawn where the layer has any height: it would hide that of the one below.
   _area(tone, { lower, upper }) {
     const top = this._points(upper);
+    const high = upper.map((value, place) => value > lower[place]);
+    const edge = top.map((point, place) =>
+      high.slice(Math.max(place - 1, 0), place + 2).some(Boolean) ? point : null,
+    );
     return [
       svg("path", { class: `area ${tone}`, d: areaPath(top, this._points(lower)) }),
-      svg("path", { class: `line ${tone}`, d: linePath(top) }),
+      svg("path", { class: `line ${tone}`, d: linePath(edge) }),
     ];
   }
 

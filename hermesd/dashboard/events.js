@@ -1,9 +1,9 @@
 // The events as they happen, newest first; may be held, and narrowed to a kind or a text.
 
 import { get } from "./api.js";
-import { badge, jobLink, workerLink } from "./badges.js";
+import { EVENT_COLUMNS } from "./columns.js";
 import { fill, h } from "./dom.js";
-import { at, count } from "./format.js";
+import { count } from "./format.js";
 import { head } from "./head.js";
 import { keepFresh } from "./fresh.js";
 import { faultLine } from "./notices.js";
@@ -13,17 +13,9 @@ import { Table, MOST_ROWS } from "./table.js";
 const KINDS = [
   ...["submitted", "direct", "queued", "published", "taken-back", "started", "progress", "logged"],
   ...["succeeded", "failed", "retry", "snoozed", "released", "cancelled", "cancel-requested"],
-  ...[
-    "requeued",
-    "due",
-    "error",
-    "quarantined",
-    "unrouted",
-    "evicted",
-    "registered",
-    "deregistered",
-  ],
-  ...["drained", "dispatch-failed", "unstorable", "dropped", "left-out"],
+  ...["requeued", "due", "error", "quarantined", "unstorable", "dropped", "left-out"],
+  ...["registered", "deregistered", "drained", "draining", "paused", "resumed", "evicted"],
+  ...["unrouted", "dispatch-failed", "queue-paused", "queue-resumed"],
 ];
 
 /** Open the view. */
@@ -121,26 +113,14 @@ function eventTable() {
     onOpen: ({ job_id }) => job_id && go(to(["jobs", job_id])),
     empty: "No event fits. Events come as soon as jobs are submitted or workers register.",
     columns: [
-      { label: "Time", value: ({ time }) => time, node: ({ time }) => at(time), kind: "main" },
-      { label: "What", value: ({ kind }) => kind, node: ({ kind }) => badge(kind) },
-      {
-        label: "Job",
-        value: ({ job_id }) => job_id,
-        node: ({ job_id }) => (job_id ? jobLink(job_id) : ""),
-      },
-      { label: "Type", value: ({ job_type }) => job_type },
-      {
-        label: "Worker",
-        value: ({ worker_id }) => worker_id,
-        node: ({ worker_id }) => (worker_id ? workerLink(worker_id) : ""),
-      },
+      ...["time", "what", "job", "type", "worker"].map((name) => EVENT_COLUMNS[name]),
       {
         label: "Attempt",
         value: ({ attempt, run, job_id }) =>
           job_id ? `${attempt}${run > 1 ? `, run ${run}` : ""}` : "",
         kind: "wide",
       },
-      { label: "Message", value: ({ message }) => message, kind: "text" },
+      EVENT_COLUMNS.message,
     ],
   });
 }

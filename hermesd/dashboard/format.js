@@ -127,6 +127,20 @@ export function at(value) {
   return timed(value, "at");
 }
 
+/** A time as a field for date and time takes it, in the viewer's zone; empty where it is none. */
+export function localOf(value) {
+  const time = new Date(value ?? NaN);
+  if (Number.isNaN(time.getTime())) return "";
+  return new Date(time - time.getTimezoneOffset() * 60_000).toISOString().slice(0, 19);
+}
+
+/** What such a field holds in UTC, as the api takes it; null where that is no time. */
+export function isoOf(text) {
+  const time = new Date(text);
+  const year = time.getUTCFullYear();
+  return year >= 1 && year <= 9999 ? time.toISOString() : null;
+}
+
 function timed(value, style) {
   const seconds = moment(value);
   if (seconds === null) return h("span", { class: "faint" }, DASH);

@@ -3,6 +3,7 @@
 import { Problem, get, post, remove } from "./api.js";
 import { RUNGS, badge, priorityText, workerLink } from "./badges.js";
 import { AttemptLine } from "./attempts.js";
+import { EVENT_COLUMNS } from "./columns.js";
 import { fill, h, link, say } from "./dom.js";
 import { ago, at, moment, span } from "./format.js";
 import { keepFresh } from "./fresh.js";
@@ -225,16 +226,10 @@ function historyTable() {
     key: ({ key }) => String(key),
     empty: "Nothing has happened yet.",
     columns: [
-      { label: "Time", value: ({ time }) => time, node: ({ time }) => at(time), kind: "main" },
-      { label: "What", value: ({ kind }) => kind, node: ({ kind }) => badge(kind) },
-      {
-        label: "Worker",
-        value: ({ worker_id }) => worker_id,
-        node: ({ worker_id }) => workerLink(worker_id),
-      },
+      ...["time", "what", "worker"].map((name) => EVENT_COLUMNS[name]),
       { label: "Run", value: ({ run }) => run, kind: "number wide" },
       { label: "Attempt", value: ({ attempt }) => attempt || "", kind: "number" },
-      { label: "Message", value: ({ message }) => message, kind: "text" },
+      EVENT_COLUMNS.message,
     ],
   });
 }

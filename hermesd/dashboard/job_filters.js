@@ -2,7 +2,7 @@
 
 import { STATES } from "./badges.js";
 import { h } from "./dom.js";
-import { count } from "./format.js";
+import { count, isoOf, localOf } from "./format.js";
 
 const MANY = ["state", "type", "queue", "label", "priority"];
 const ONE = [
@@ -15,6 +15,8 @@ const ONE = [
   "error_kind",
   "error",
 ];
+const SHOWN = ["type", "queue"]; // at once, beside the text
+const MORE = ["worker", "label", "priority", "error_kind"];
 const TYPING_MS = 250;
 const HINTS = {
   type: ["Type", "email.send"],
@@ -49,18 +51,17 @@ export function readFilters(query) {
 /** Filters as the body of an order takes them. */
 export function orderFilter(filters) {
   const found = { ...filters };
-  if (found.priority) found.priority = found.priority.map(Number);
+  if (found.priority) found.priority = found.priority.map((each) => (Number.isNaN(Number(each)) ? each : Number(each)));
   return found;
 }
 
 /**
  * A form over the filters; `onChange(filters)` follows what is typed.
  *
- * `names` are those shown at once beside the text, `more` those behind a button; `states`: whether
- * the states are there as switches.
+ * `states`: whether the states are there as switches.
  */
 export class FilterForm {
-  constructor({ names, more, states, onChange }) {
+  constructor({ states, onChange }) {
     this._onChange = onChange;
     this._fields = new Map();
     this._hidden = {};
@@ -73,15 +74,13 @@ export class FilterForm {
       "data-filter": true,
       "aria-label": "Text in id or error",
     });
-    const rest = more.map((name) => this._labelled(name));
-    this._more = rest.length
-      ? h(
-          "details",
-          { class: "more" },
-          h("summary", {}, "More filters"),
-          h("div", { class: "grid" }, rest),
-        )
-      : null;
+    const rest = [...MORE, ...Object.keys(TIMES)].map((name) => this._labelled(name));
+    this._more = h(
+      "details",
+      { class: "more" },
+      h("summary", {}, "More filters"),
+      h("div", { class: "grid" }, rest),
+    );
     const clear = h("button", { type: "button", class: "quiet" }, "Clear");
     clear.addEventListener("click", () => this._onChange({}));
     this.element = h(
@@ -92,7 +91,7 @@ export class FilterForm {
         "div",
         { class: "line" },
         search,
-        names.map((name) => this._labelled(name)),
+        SHOWN.map((name) => this._labelled(name)),
         clear,
       ),
       this._more,
@@ -117,7 +116,7 @@ export class FilterForm {
       if (field === document.activeElement) continue;
       const value = filters[name];
       field.value = name in TIMES ? localOf(value) : [value ?? ""].flat().join(", ");
-      if (value && this._more?.contains(field)) this._more.open = true;
+      if (value && this._more.contains(field)) this._more.open = true;
     }
     const states = filters.state ?? [];
     for (const box of this._states?.querySelectorAll("input") ?? [])
@@ -135,7 +134,7 @@ export class FilterForm {
     for (const [name, field] of this._fields) {
       const value = field.value.trim();
       if (!value) continue;
-      if (name in TIMES) found[name] = new Date(value).toISOString();
+      if (name in TIMES) found[name] = isoOf(value) ?? value; // the api says what is wrong with it
       else if (MANY.includes(name))
         found[name] = value
           .split(",")
@@ -182,10 +181,4 @@ export class FilterForm {
       }),
     );
   }
-}
-
-function localOf(value) {
-  if (!value || Number.isNaN(Date.parse(value))) return "";
-  const time = new Date(value);
-  return new Date(time - time.getTimezoneOffset() * 60_000).toISOString().slice(0, 19);
 }

@@ -1,6 +1,7 @@
 // A page of jobs as a table, and the way to the next page.
 
 import { badge, jobLink, priorityText, workerLink } from "./badges.js";
+import { TYPE_COLUMN } from "./columns.js";
 import { fill, h, link } from "./dom.js";
 import { ago, at, moment, span } from "./format.js";
 import { go, to } from "./router.js";
@@ -10,11 +11,7 @@ export const PAGE_ROWS = 50;
 
 const COLUMNS = {
   id: { label: "Job", value: ({ id }) => id, node: ({ id }) => jobLink(id), kind: "main" },
-  type: {
-    label: "Type",
-    value: ({ type }) => type,
-    node: ({ type }) => link(to(["types", type]), type),
-  },
+  type: TYPE_COLUMN,
   state: {
     label: "State",
     value: stateText,

@@ -6,8 +6,7 @@ import { fill, h, link, say } from "./dom.js";
 import { ago, at, count } from "./format.js";
 import { keepFresh } from "./fresh.js";
 import { head, part } from "./head.js";
-import { FilterForm, orderFilter, readFilters } from "./job_filters.js";
-import { PAGE_ROWS, jobTable, pager } from "./job_table.js";
+import { JobListing } from "./job_listing.js";
 import { offerNames } from "./names.js";
 import { action, faultLine } from "./notices.js";
 import { go, to } from "./router.js";
@@ -29,57 +28,32 @@ const PURGE = {
 
 /** Open the view. */
 export function open({ main, route, live, signal }) {
-  let query = queryOf(route);
   const fault = faultLine(() => refresh());
-  const foot = h("div", {});
   const cut = h("p", { class: "faint" });
-  const chosenGroup = h("div", {});
-  const form = new FilterForm({
-    names: ["type", "queue"],
-    more: ["worker", "label", "error_kind", "after", "before", "finished_after", "finished_before"],
-    states: false,
-    onChange: (filters) => go(to("letters", filters), { replace: true }),
-  });
   const groups = groupTable(() => refresh());
-  const table = jobTable({
+  const listing = new JobListing({
+    path: "letters",
+    source: "dlq",
+    states: false,
     label: "Failed jobs",
     columns: ["id", "type", "attempts", "queue", "worker", "failed", "error"],
-    onSelect: (chosen) => bar.show(chosen.size),
     empty: h("p", {}, "No dead letter fits. A job comes here when its last attempt has failed."),
+    orders: [REQUEUE, PURGE],
+    done: () => refresh(),
   });
-  const bar = ordersBar(
-    () => query,
-    () => [...table.selected],
-    () => {
-      table.choose(false);
-      refresh();
-    },
-  );
-  form.show(query.filters);
-  bar.show(0);
+  const move = (to) => {
+    listing.move(to);
+    showGroup(listing.note, listing.filters);
+  };
+  move(route);
   fill(
     main,
     head("Dead letters", "Jobs that have failed for good, until somebody decides."),
     fault.element,
     part("By type and error", cut, groups.element),
-    part("Jobs", form.element, chosenGroup, bar.element, table.element, foot),
+    part("Jobs", listing.parts),
   );
   offerNames(main, signal);
-  showGroup(chosenGroup, query);
-  const showJobs = async () => {
-    const asked = query;
-    const page = await get(
-      ["dlq"],
-      { ...asked.filters, cursor: asked.cursor, limit: PAGE_ROWS },
-      signal,
-    );
-    if (asked !== query) return refresh();
-    table.update(page.jobs);
-    return fill(
-      foot,
-      pager("letters", { ...asked.filters, cursor: asked.cursor }, page, page.jobs.length),
-    );
-  };
   const refresh = keepFresh({
     live,
     signal,
@@ -87,27 +61,19 @@ export function open({ main, route, live, signal }) {
     pauseMs: 2_000,
     wants: ({ changed = [{}] }) => changed.length > 0,
     load: async () => {
-      if (!table.selected.size) await showJobs(); // what somebody has chosen must not move away
+      await listing.load(signal);
       const found = await get(["dlq", "groups"], {}, signal);
       groups.update(found.groups);
-      return say(cut, cutText(found));
+      say(cut, cutText(found));
     },
   });
   return {
     title: "Dead letters",
     move(next) {
-      query = queryOf(next);
-      form.show(query.filters);
-      table.choose(false);
-      showGroup(chosenGroup, query);
+      move(next);
       refresh();
     },
   };
-}
-
-function queryOf({ query }) {
-  const { state, ...filters } = readFilters(query); // of one state they all are
-  return { filters, cursor: query.get("cursor") ?? "" };
 }
 
 function cutText({ jobs, complete, more_groups }) {
@@ -117,7 +83,7 @@ function cutText({ jobs, complete, more_groups }) {
   return told.join(" ");
 }
 
-function showGroup(place, { filters }) {
+function showGroup(place, filters) {
   if (filters.error === undefined) return fill(place);
   const { error, ...others } = filters;
   return fill(
@@ -184,39 +150,6 @@ function groupTable(done) {
   });
 }
 
-// An empty text is left out of addresses, yet jobs without a message are a group like any other.
 function groupHash(group) {
-  const hash = to("letters", groupFilter(group));
-  return group.error === "" ? `${hash}&error=` : hash;
-}
-
-function ordersBar(queryOfNow, selected, done) {
-  const told = h("span", { role: "status" });
-  const carry = (what, which) => async () => {
-    if (await order({ ...what, which: which() })) done();
-  };
-  const chosen = () => ({ ids: selected() });
-  const all = () => {
-    const filter = orderFilter(queryOfNow().filters);
-    return Object.keys(filter).length ? { filter } : { all: true };
-  };
-  const some = [
-    action("Requeue", carry(REQUEUE, chosen)),
-    action("Purge", carry(PURGE, chosen), { class: "danger" }),
-  ];
-  return {
-    element: h(
-      "div",
-      { class: "bar-line", role: "group", "aria-label": "Orders" },
-      told,
-      some,
-      h("span", { class: "gap" }),
-      action("Requeue all that match", carry(REQUEUE, all), { class: "quiet" }),
-      action("Purge all that match", carry(PURGE, all), { class: "quiet danger" }),
-    ),
-    show(number) {
-      say(told, number ? `${count(number)} selected, the list stands still` : "None selected");
-      for (const button of some) button.disabled = number === 0;
-    },
-  };
+  return to("letters", groupFilter(group));
 }

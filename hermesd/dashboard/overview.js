@@ -1,10 +1,11 @@
 // The overview: rates and depths now, charts of a window of time, what went wrong last.
 
 import { get } from "./api.js";
-import { RUNGS, badge, jobLink, workerLink } from "./badges.js";
+import { RUNGS } from "./badges.js";
 import { Chart } from "./chart.js";
+import { EVENT_COLUMNS } from "./columns.js";
 import { fill, h, link, say } from "./dom.js";
-import { ago, compact, count, decimal, shortSpan, span } from "./format.js";
+import { compact, count, decimal, shortSpan, span } from "./format.js";
 import { keepFresh } from "./fresh.js";
 import { head, part, windowBar, windowOf } from "./head.js";
 import { faultLine } from "./notices.js";
@@ -106,22 +107,9 @@ function notableTable() {
     label: "Notable events",
     key: eventKey,
     empty: "Nothing went wrong since the api started.",
-    columns: [
-      { label: "When", value: ({ time }) => time, node: ({ time }) => ago(time), kind: "main" },
-      { label: "What", value: ({ kind }) => kind, node: ({ kind }) => badge(kind) },
-      {
-        label: "Job",
-        value: ({ job_id }) => job_id,
-        node: ({ job_id }) => (job_id ? jobLink(job_id) : ""),
-      },
-      { label: "Type", value: ({ job_type }) => job_type },
-      {
-        label: "Worker",
-        value: ({ worker_id }) => worker_id,
-        node: ({ worker_id }) => workerLink(worker_id),
-      },
-      { label: "Message", value: ({ message }) => message, kind: "text" },
-    ],
+    columns: ["when", "what", "job", "type", "worker", "message"].map(
+      (name) => EVENT_COLUMNS[name],
+    ),
   });
 }
 

@@ -2,7 +2,8 @@
 
 import { get, post } from "./api.js";
 import { RUNGS, badge, meter, priorityText } from "./badges.js";
-import { fill, h, link } from "./dom.js";
+import { nameColumn } from "./columns.js";
+import { fill, h } from "./dom.js";
 import { ago, count, span } from "./format.js";
 import { keepFresh } from "./fresh.js";
 import { head } from "./head.js";
@@ -36,15 +37,10 @@ function queueTable(done) {
     key: ({ name }) => name,
     empty: "No queue is declared, which should not be: the queue default always is.",
     columns: [
-      {
-        label: "Queue",
-        value: ({ name }) => name,
-        node: ({ name }) => link(to("jobs", { queue: name }), name),
-        kind: "main",
-      },
+      nameColumn("Queue", (name) => to("jobs", { queue: name })),
       { label: "State", value: stateText, node: stateNode, kind: "state" },
       { label: "Waiting", value: ({ waiting }) => count(waiting), kind: "number" },
-      { label: "By priority", value: depthText, kind: "text" },
+      { label: "By priority", value: depthText, kind: "few" },
       {
         label: "Oldest",
         value: ({ oldest_seconds }) => (oldest_seconds ? span(Math.round(oldest_seconds)) : "–"),
@@ -96,7 +92,7 @@ function depthText({ by_priority }) {
 }
 
 function slotsNode({ slots, free }) {
-  return slots ? meter((slots - free) / slots, `${count(slots - free)} of ${count(slots)}`) : "–";
+  return slots ? meter((slots - free) / slots, `${count(slots - free)} of ${count(slots)}`) : "";
 }
 
 function orders({ name, paused }, done) {

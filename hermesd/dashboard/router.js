@@ -7,14 +7,23 @@ export function to(path, query = {}) {
     .filter((part) => part !== "")
     .map(encodeURIComponent)
     .join("/");
+  const text = queryText(query);
+  return `#/${encoded}${text ? `?${text}` : ""}`;
+}
+
+/**
+ * Filters, each a text or a list of them, as the query of an address; empty ones are left out. Not
+ * so an empty `error`: jobs that failed without a message are a group too.
+ */
+export function queryText(query) {
   const values = new URLSearchParams();
   for (const [name, value] of Object.entries(query)) {
     for (const each of Array.isArray(value) ? value : [value]) {
-      if (each !== null && each !== undefined && each !== "") values.append(name, each);
+      const empty = each === "" && name !== "error";
+      if (each !== null && each !== undefined && !empty) values.append(name, each);
     }
   }
-  const text = values.toString();
-  return `#/${encoded}${text ? `?${text}` : ""}`;
+  return values.toString();
 }
 
 /** What the hash says: `{parts, query}`; anything unreadable is the overview. */

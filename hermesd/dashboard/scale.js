@@ -32,7 +32,7 @@ export function timeTicks(first, last, ticks = 6) {
   return found;
 }
 
-/** SVG path through `[x, y]` points; null starts anew after a gap, and a lone point is a dot. */
+/** SVG path through `[x, y]` points; null starts anew after a gap, and a lone point is a dash. */
 export function linePath(points) {
   let path = "";
   let pen = "M";
@@ -42,7 +42,7 @@ export function linePath(points) {
       return;
     }
     path += `${pen}${point[0].toFixed(1)} ${point[1].toFixed(1)}`;
-    if (pen === "M" && !points[place + 1]) path += "h0";
+    if (pen === "M" && !points[place + 1]) path += "m-1.5 0h3";
     pen = "L";
   });
   return path;

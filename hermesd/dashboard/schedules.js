@@ -2,12 +2,14 @@
 
 import { get, post, remove } from "./api.js";
 import { badge, jobLink } from "./badges.js";
+import { TYPE_COLUMN, nameColumn } from "./columns.js";
 import { fill, h, link } from "./dom.js";
 import { ago, at, span } from "./format.js";
 import { keepFresh } from "./fresh.js";
 import { facts, head, jsonBlock, part } from "./head.js";
 import { action, confirmed, faultLine, notice } from "./notices.js";
 import { go, to } from "./router.js";
+import { openNewSchedule, openScheduleChange } from "./schedule_form.js";
 import { Table } from "./table.js";
 
 /** Open the list, or the one that the route names. */
@@ -18,7 +20,13 @@ export function open({ main, route, live, signal }) {
   const list = name ? null : scheduleTable(() => refresh());
   fill(
     main,
-    list ? head("Schedules", "Jobs that are submitted again and again.") : null,
+    list
+      ? head(
+          "Schedules",
+          "Jobs that are submitted again and again.",
+          action("New schedule", () => openNewSchedule(), { class: "primary" }),
+        )
+      : null,
     fault.element,
     list ? list.element : content,
   );
@@ -51,17 +59,12 @@ function scheduleTable(done) {
     empty: h(
       "p",
       {},
-      "There is no schedule. Make one with ",
+      "There is no schedule. Make one here, with ",
       h("code", {}, "hermesd schedules add"),
-      " or in [schedules] of the configuration.",
+      ", or in [schedules] of the configuration.",
     ),
     columns: [
-      {
-        label: "Schedule",
-        value: ({ name }) => name,
-        node: ({ name }) => link(to(["schedules", name]), name),
-        kind: "main",
-      },
+      nameColumn("Schedule", (name) => to(["schedules", name])),
       {
         label: "State",
         value: ({ paused }) => paused,
@@ -72,23 +75,19 @@ function scheduleTable(done) {
         value: ({ cron, timezone }) => `${cron} ${timezone}`,
         node: ({ cron, timezone }) => [h("code", {}, cron), ` ${timezone}`],
       },
-      {
-        label: "Type",
-        value: ({ type }) => type,
-        node: ({ type }) => link(to(["types", type]), type),
-      },
+      TYPE_COLUMN,
       {
         label: "Next fire",
         value: ({ next_fire }) => next_fire,
         node: ({ next_fire }) => ago(next_fire),
       },
       { label: "Overlap", value: ({ overlap }) => overlap, kind: "wide" },
-      { label: "Misfire", value: ({ misfire }) => misfire, kind: "wide" },
       { label: "Made by", value: ({ source }) => source, kind: "wide" },
       {
         label: "",
-        value: ({ paused }) => paused,
-        node: (schedule) => h("span", { class: "acts" }, orders(schedule, done)),
+        value: ({ paused, source }) => `${paused} ${source}`,
+        node: (schedule) =>
+          h("span", { class: "acts" }, orders(schedule, done), deletion(schedule, done)),
         kind: "ends",
       },
     ],
@@ -116,26 +115,38 @@ function orders({ name, paused }, done) {
   ];
 }
 
-function detailOf(schedule, done) {
+// One of the configuration can be changed and deleted only there.
+function deletion({ name, source }, done) {
+  if (source === "config") return null;
   const gone = async () => {
     const wanted = await confirmed({
-      title: `Delete ${schedule.name}?`,
+      title: `Delete ${name}?`,
       text: "It fires no more; the jobs that it has made stay.",
       verb: "Delete the schedule",
       danger: true,
     });
     if (!wanted) return "";
-    await remove(["schedules", schedule.name]);
-    go(to("schedules"));
-    return `${schedule.name} is deleted.`;
+    await remove(["schedules", name]);
+    done();
+    return `${name} is deleted.`;
   };
-  const ours = schedule.source !== "config";
+  return action("Delete", gone, { class: "quiet danger" });
+}
+
+function change(schedule, done) {
+  return schedule.source === "config"
+    ? null
+    : action("Change", () => openScheduleChange(schedule, done));
+}
+
+function detailOf(schedule, done) {
   return [
     head(
       schedule.name,
       schedule.description || null,
       orders(schedule, done),
-      ours ? action("Delete", gone, { class: "quiet danger" }) : null,
+      change(schedule, done),
+      deletion(schedule, () => go(to("schedules"))),
     ),
     h(
       "div",

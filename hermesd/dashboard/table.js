@@ -28,7 +28,7 @@ export class Table {
       h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, this._heads())),
       this._body,
     );
-    this._empty = h("div", { class: "empty" }, "Loading…"); // until the first update
+    this._empty = h("div", { class: "empty loading" }, "Loading…"); // until the first update
     this._nothing = empty;
     this._table.hidden = true;
     this.element = h("div", { class: "table" }, this._table, this._empty);
@@ -54,6 +54,7 @@ export class Table {
     }
     if (this._nothing) fill(this._empty, this._nothing);
     this._nothing = null;
+    this._empty.classList.remove("loading");
     this._empty.hidden = shown.length > 0;
     this._table.hidden = shown.length === 0;
     this._forget(keys);

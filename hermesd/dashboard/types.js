@@ -1,6 +1,7 @@
 // The job types: who speaks them, how they do, their schemas and defaults.
 
 import { get } from "./api.js";
+import { nameColumn } from "./columns.js";
 import { fill, h, link } from "./dom.js";
 import { ago, count, decimal, span } from "./format.js";
 import { keepFresh } from "./fresh.js";
@@ -65,12 +66,7 @@ function typeTable() {
     empty:
       "No type is known yet: they come with the first worker that registers, or with the plugins installed here.",
     columns: [
-      {
-        label: "Type",
-        value: ({ name }) => name,
-        node: ({ name }) => link(to(["types", name]), name),
-        kind: "main",
-      },
+      nameColumn("Type", (name) => to(["types", name])),
       { label: "Kind", value: ({ kind }) => kind, kind: "wide" },
       {
         label: "Description",
@@ -99,7 +95,7 @@ function typeTable() {
 
 function firstSentence(text) {
   const [first] = text.split(/(?<=[.;]) /);
-  return first.length > 120 ? `${first.slice(0, 120)}…` : first;
+  return first.length > 120 ? `${first.slice(0, 120)}…` : first.replace(/;$/, ".");
 }
 
 class TypeDetail {

@@ -214,7 +214,7 @@ async function textFor(verb, { incarnation }) {
   try {
     const told = await get(["workers", incarnation, "forecast"]);
     const unknown = told.unknown ? `, of ${count(told.unknown)} it is not known` : "";
-    return `${ASKED.drain.text} Within ${span(told.drain_seconds)} ${count(told.finishes)} of its jobs will likely end, ${count(told.handed_on)} are handed on${unknown}.`;
+    return `${ASKED.drain.text} Within ${span(told.drain_seconds)}, ${count(told.finishes)} of its jobs will likely end, and ${count(told.handed_on)} will be handed on${unknown}.`;
   } catch (error) {
     if (error instanceof Problem) return ASKED.drain.text;
     throw error;

@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 
 from hermesd.cli.main import cli
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 150.0
 
 
 def _clients_conftest() -> Any:

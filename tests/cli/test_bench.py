@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 150.0
 ONE = ("-c", "1", "-t", "noop")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 DONE = {"skipped": 0, "cursor": None, "held_back": False}
-PATIENCE_SECONDS = 120
+PATIENCE_SECONDS = 150.0
 
 
 def changed(matched: int, changed: int, **more: Any) -> dict[str, Any]:

@@ -415,6 +415,9 @@ def test_stats_tell_how_long_things_took_lately(run: Any, api: Any) -> None:
     lines = run("stats").stdout.splitlines()
     assert "lately, until start\tp50 0.004 s, p95 0.25 s, p99 1.5 s" in lines
     assert not [line for line in lines if line.startswith("lately, in handlers")]
+    fleet = {"window_seconds": 300.0, "wait": {**wait, "p99": 3.0}}
+    api.json({"recent": {"all": {"wait": wait}}, "recent_fleet": fleet})
+    assert "lately, until start\tp50 0.004 s, p95 0.25 s, p99 3 s" in run("stats").stdout
     api.json({})
     assert "lately" not in run("stats").stdout
 

@@ -16,7 +16,7 @@ import hermesd
 from hermesd.stores.version import HEAD
 from hermesd.wire.gen.hermes.v1 import control_pb2
 
-PATIENCE_SECONDS = 120.0
+PATIENCE_SECONDS = 150.0
 
 
 def completed(environ: dict[str, str], shell: str, line: str) -> list[str]:

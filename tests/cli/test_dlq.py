@@ -22,7 +22,7 @@ from hermesd.core.amqp_names import NamePatterns, Names
 from hermesd.core.broker import Message, PublishFate
 from hermesd.queues.topology import topology_of
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 150.0
 AnswerT = TypeVar("AnswerT")
 _numbers = itertools.count()
 

@@ -16,7 +16,7 @@ import pytest
 
 from hermesd.cli.doctor.machine import judged_unit, unit_properties
 
-PATIENCE_SECONDS = 120.0
+PATIENCE_SECONDS = 150.0
 CHECKS = (
     *(
         "configuration",

@@ -15,7 +15,7 @@ import trustme
 
 from hermesd.stores.migrate import upgrade
 
-PATIENCE_SECONDS = 120.0
+PATIENCE_SECONDS = 150.0
 Diagnose = Callable[..., tuple[int, dict[str, list[Any]]]]
 
 

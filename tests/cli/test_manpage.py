@@ -19,7 +19,7 @@ from hermesd.config import Config
 from hermesd.config.effective import effective
 from hermesd.config.keys import leaves
 
-PATIENCE_SECONDS = 120.0
+PATIENCE_SECONDS = 150.0
 
 
 @pytest.fixture

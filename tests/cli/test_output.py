@@ -16,7 +16,7 @@ import pytest
 from hermesd.cli.command_manual import commands
 from hermesd.cli.main import cli
 
-PATIENCE_SECONDS = 120.0
+PATIENCE_SECONDS = 150.0
 COLOUR = re.compile(rb"\x1b\[(?:\d+;)*(?:3\d|4\d|9\d|10\d)[;m]")
 ESCAPE = b"\x1b"
 # What they print is not data: a daemon's log, that a file was written, a script, a page.

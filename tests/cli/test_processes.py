@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 150.0
 
 
 def test_an_api_that_is_not_there_exits_with_69(command: Any, unused_port: int) -> None:

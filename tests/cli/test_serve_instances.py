@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-PATIENCE_SECONDS = 90.0
+PATIENCE_SECONDS = 150.0
 COMMON = """
 [api]
 port = 0

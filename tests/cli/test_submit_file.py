@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-PATIENCE_SECONDS = 120.0
+PATIENCE_SECONDS = 150.0
 
 
 @pytest.fixture

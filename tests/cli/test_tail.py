@@ -6,7 +6,7 @@ import json
 import signal
 from typing import Any
 
-PATIENCE_SECONDS = 120.0
+PATIENCE_SECONDS = 150.0
 
 
 def message(number: int, kind: str, job_id: str | None, job_type: str = "email") -> bytes:

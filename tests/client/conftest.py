@@ -17,7 +17,7 @@ import pytest
 
 from hermesd.client import AsyncClient, Client
 
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)

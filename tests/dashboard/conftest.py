@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 from dashboard.browser import open_browser
 from dashboard.stage import Open, Stage, open_stage
 
-PATIENCE_MS: Final = 60_000
+PATIENCE_MS: Final = 150_000
 
 
 @pytest.fixture(scope="package")

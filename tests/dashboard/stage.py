@@ -21,6 +21,7 @@ Open = Callable[..., Page]
 _SETTINGS: Final = QUICK | {
     "HERMES_LIVENESS__TTL_SECONDS": "5",
     "HERMES_QUEUES__NIGHTLY__MAX_WAITING": "0",
+    "PATIENT_NOTES": str(PATIENCE_SECONDS),
 }
 
 
@@ -58,6 +59,10 @@ class Stage:
     def ended(self, job_type: str, payload: Any = None, **members: Any) -> dict[str, Any]:
         """A job that was submitted and has ended."""
         return self.run(self.client.ended, self.submit(job_type, payload, **members))
+
+    def let_go(self) -> None:
+        """Let the jobs end that were submitted to wait."""
+        self.deployment.let_go()
 
     def wait(self, seconds: float) -> None:
         """Let time pass, which only a picture of a load over time needs."""

@@ -15,19 +15,20 @@ def mark() -> str:
     return uuid4().hex[:12]
 
 
-def test_a_job_is_submitted_by_the_form_and_watched_until_its_end(show: Open) -> None:
+def test_a_job_is_submitted_by_the_form_and_watched_until_its_end(stage: Stage, show: Open) -> None:
     """The form and the JSON beside it are one; the job's page follows it by itself."""
     page = show("#/types/teller")
     page.get_by_role("button", name="Submit one").click()
     dialog = page.get_by_role("dialog", name="Submit a job")
-    dialog.get_by_label("The same as JSON").fill('{"steps": 40, "lines": 2}')
+    dialog.get_by_label("Payload, as JSON").fill('{"steps": 3, "lines": 2, "waits": 1}')
     dialog.get_by_role("button", name="Submit", exact=True).click()
     heading = page.get_by_role("heading", level=1)
     expect(heading).to_contain_text("running")
     expect(page.get_by_role("progressbar")).to_be_visible()
     expect(page.get_by_role("log")).to_contain_text("line 1")
+    stage.let_go()
     expect(heading).to_contain_text("succeeded")
-    expect(page.locator(".progress")).to_contain_text("step 40")
+    expect(page.locator(".progress")).to_contain_text("step 3")
 
 
 def test_the_form_of_a_type_follows_its_schema_and_shows_refusals_at_their_fields(

@@ -9,7 +9,7 @@ from typing import Final
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]  # no types
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from dashboard.stage import Open, Stage
 
@@ -52,6 +52,20 @@ def test_views_fit_a_narrow_screen(stage: Stage, show: Open, scheme: str, tmp_pa
     page.get_by_role("button", name="Submit a job").click()
     expect(page.get_by_role("dialog")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    dialog = new_schedule(page, stage)
+    assert dialog.evaluate("(box) => box.scrollWidth - box.clientWidth") <= 0
+    page.screenshot(path=tmp_path / "new-schedule.png")
+
+
+def test_views_fit_screens_in_between(stage: Stage, show: Open) -> None:
+    """Tables scroll in their own boxes, and what can be done with a row stays in sight."""
+    page = show(width=800)
+    for name, view in {**VIEWS, "job": f"#/jobs/{long_job(stage)}"}.items():
+        page.goto(stage.url + view)
+        settled(page)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 800, name
+    page.goto(f"{stage.url}#/workers")
+    expect(page.get_by_role("button", name="Drain").first).to_be_in_viewport(ratio=1)
 
 
 def test_views_are_open_to_everyone(stage: Stage, show: Open) -> None:
@@ -65,6 +79,8 @@ def test_views_are_open_to_everyone(stage: Stage, show: Open) -> None:
         found += [f"{view} {fault}" for fault in faults(page, {"type": "tag", "values": _RULES})]
     page.keyboard.press("n")
     expect(page.get_by_role("dialog")).to_be_visible()
+    found += faults(page, {"type": "tag", "values": _RULES})
+    new_schedule(page, stage)
     found += faults(page, {"type": "tag", "values": _RULES})
     assert found == []
 
@@ -141,6 +157,18 @@ def long_job(stage: Stage) -> str:
     payload = {"says": word, word: word, "error": word}
     found: str = stage.ended("parrot", payload, labels={"label": word})["id"]
     return found
+
+
+def new_schedule(page: Page, stage: Stage) -> Locator:
+    """The dialog for a new one, with all of its fields unfolded and some faulted."""
+    page.goto(f"{stage.url}#/schedules")
+    page.reload()
+    page.get_by_role("button", name="New schedule").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_text("Options").click()
+    dialog.get_by_role("button", name="Make the schedule").click()
+    expect(dialog.get_by_label("Cron")).to_have_attribute("aria-invalid", "true")
+    return dialog
 
 
 def settled(page: Page) -> None:

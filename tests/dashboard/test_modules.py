@@ -54,7 +54,7 @@ def test_axes_have_round_ticks_up_to_what_is_shown(page: Page) -> None:
 def test_lines_and_areas_break_where_nothing_is_known(page: Page) -> None:
     """A gap is neither a zero nor a straight line."""
     points = [[0, 1], [1, 2], None, [3, 4]]
-    assert called(page, "scale", "m.linePath(v)", points) == "M0.0 1.0L1.0 2.0M3.0 4.0h0"
+    assert called(page, "scale", "m.linePath(v)", points) == "M0.0 1.0L1.0 2.0M3.0 4.0m-1.5 0h3"
     path = called(page, "scale", "m.areaPath(v, v.map((each) => each && [each[0], 9]))", points)
     assert path.count("Z") == 2
     stacked = called(page, "scale", "m.stack(v, 2)", [[1, None], [2, 3]])
@@ -112,7 +112,41 @@ def test_a_form_keeps_what_it_does_not_know(page: Page) -> None:
 
 def test_refusals_without_a_pointer_find_their_option(page: Page) -> None:
     """By the words that the api's sentence begins with."""
-    told = ["max_attempts must be from 1", "an idempotency key has 1", "label 'x': too long", "no"]
-    assert called(page, "submit_options", "v.map(m.optionOf)", told) == [
-        *("max_attempts", "idempotency_key", "labels", "")
+    told = [
+        *("max_attempts must be from 1", "an idempotency key has 1", "label 'x': too long"),
+        *("cron: '* *' has 2 fields", "no"),
     ]
+    names = ["max_attempts", "idempotency_key", "labels", "cron"]
+    expression = "v[0].map((text) => m.namedBy(text, v[1]))"
+    assert called(page, "form_fields", expression, [told, names]) == [*names, ""]
+
+
+def test_fields_read_back_what_they_were_given(page: Page) -> None:
+    """Also what a field cannot show in full, as long as nobody changes it."""
+    fields = [
+        {"name": "priority", "kind": "choice", "choices": [["", "none"], ["high", "high"]]},
+        *({"name": "labels", "kind": "labels"}, {"name": "at", "kind": "time"}),
+        *({"name": "delay", "kind": "number"}, {"name": "queue", "must": True}),
+    ]
+    given = {"priority": 5, "labels": {"note": "a, b: c"}, "at": "2026-11-22T12:00:00.5Z"}
+    made = "const f = new m.FormFields(v[0]); f.write(v[1]); return f.read();"
+    found = called(page, "form_fields", f"(() => {{ {made} }})()", [fields, given])
+    assert found["values"] == given
+    assert [each["pointer"] for each in found["wrong"]] == ["/queue"]
+    assert called(page, "format", "v.map(m.isoOf)", ["12345-01-01T00:00", "x", "2026-01-01"]) == [
+        *(None, None, "2026-01-01T00:00:00.000Z")
+    ]
+
+
+def test_a_layer_without_height_hides_no_other(page: Page) -> None:
+    """The edge of a stacked area is drawn where it is above the one below."""
+    series = [{"name": name, "label": name, "tone": name} for name in ("low", "top")]
+    columns = {"low": [0, 2, 2, 2], "top": [0, 0, 0, 3]}
+    made = (
+        "const c = new m.Chart({title: 'x', series: v[0], format: String, stacked: true, "
+        "signal: new AbortController().signal}); c.update([0, 5, 10, 15], v[1]); "
+        "return [...c.element.querySelectorAll('path.line')].map((p) => "
+        "(p.getAttribute('d').match(/[ML]/g) ?? []).length);"
+    )
+    found = called(page, "chart", f"(() => {{ {made} }})()", [series, columns])
+    assert found == [4, 2]

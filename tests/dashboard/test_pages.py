@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from dashboard.stage import Open, Stage
+from hermesd.core.events import EventKind
 
 
 def mark() -> str:
@@ -25,7 +26,9 @@ def test_the_overview_tells_rates_and_depths_and_draws_every_chart(
     expect(page.get_by_role("heading", name="Overview")).to_be_visible()
     expect(page.locator(".tile", has_text="Workers").locator("b")).to_have_text("1")
     for title in ("Throughput", "Waiting jobs by priority", "Submit → start", "Run time"):
-        expect(page.locator("figure", has_text=title).locator("path.line").first).to_be_attached()
+        figure = page.locator("figure", has_text=title)
+        expect(figure.locator("path.line").first).to_be_attached()
+        expect(figure.locator("li").first).to_have_text(re.compile(r"^at \d\d:\d\d:\d\d$"))
     expect(page.locator("#pulse")).to_have_class("pulse fresh")
 
 
@@ -70,6 +73,18 @@ def test_jobs_are_listed_and_narrowed_by_what_the_address_says(stage: Stage, sho
     expect(again.get_by_role("checkbox", name="failed")).not_to_be_checked()
 
 
+def test_filters_that_cannot_be_are_told_and_can_be_mended(show: Open) -> None:
+    """By the api, where the browser's own field takes them."""
+    page = show("#/jobs")
+    page.get_by_text("More filters").click()
+    page.get_by_label("Label", exact=True).fill("nonsense")
+    expect(page.get_by_role("alert")).to_contain_text(["not of the form name:value"])
+    page.get_by_role("button", name="Clear").click()
+    expect(page.locator(".fault")).to_be_hidden()
+    page.get_by_label("Created after").fill("12345-01-01T00:00:00")
+    expect(page.locator(".fault")).to_contain_text("after")
+
+
 def test_jobs_are_paged_by_a_cursor(stage: Stage, show: Open) -> None:
     """Fifty a page, and back."""
     label = mark()
@@ -100,6 +115,21 @@ def test_a_job_shows_attempts_payload_result_log_and_history(stage: Stage, show:
     expect(created).to_have_attribute("title", utc)
 
 
+def test_the_group_of_those_without_a_message_is_a_group(stage: Stage, show: Open) -> None:
+    """Listed alone, however one comes there, and when its filters are changed."""
+    label = mark()
+    silent = stage.ended("parrot", {"says": "", "error": ""}, labels={"mark": label})
+    loud = stage.ended("parrot", {"says": "", "error": label}, labels={"mark": label})
+    page = show(f"#/letters?type=parrot&error=&label=mark:{label}")
+    expect(page.locator(f"tr[data-key='{silent['id']}']")).to_be_visible()
+    expect(page.locator(f"tr[data-key='{loud['id']}']")).to_have_count(0)
+    page.get_by_label("Queue").fill("default")
+    expect(page).to_have_url(re.compile(r"error=(&|$)"))
+    expect(page.locator(".group")).to_contain_text("(no message)")
+    expect(page.locator(f"tr[data-key='{silent['id']}']")).to_be_visible()
+    expect(page.locator(f"tr[data-key='{loud['id']}']")).to_have_count(0)
+
+
 def test_whole_numbers_of_a_payload_are_shown_exactly(stage: Stage, show: Open) -> None:
     """Also those that a browser's numbers cannot hold."""
     job_id = stage.submit("note", {"seconds": 0, "order": 12345678901234567890})
@@ -128,6 +158,15 @@ def test_queues_and_types_and_events_are_listed(stage: Stage, show: Open) -> Non
     expect(page.get_by_role("table", name="Job types")).to_contain_text("hopeless")
     page.goto(f"{stage.url}#/events?kind=succeeded&text=parcel")
     expect(page.get_by_role("table", name="Events")).to_contain_text(job["id"][-12:])
+
+
+def test_events_are_narrowed_to_each_kind_that_there_is(show: Open) -> None:
+    """The page knows all of them."""
+    page = show("#/events?kind=queue-paused")
+    kinds = page.get_by_label("Kind")
+    expect(kinds).to_have_value("queue-paused")
+    offered = kinds.locator("option").evaluate_all("(all) => all.map(({ value }) => value)")
+    assert sorted(offered) == sorted(["", *EventKind])
 
 
 def test_a_schedule_tells_its_next_fires(stage: Stage, show: Open) -> None:

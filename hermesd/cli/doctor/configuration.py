@@ -12,6 +12,7 @@ from typing import Final
 
 from hermesd.cli.doctor.findings import Finding, Findings, fail, ok, skipped
 from hermesd.cli.doctor.patient import Patient
+from hermesd.cli.doctor.state_folder import given_to
 from hermesd.config.keys import dotted, leaves
 from hermesd.config.secretfiles import named_files
 from hermesd.config.secrets import is_secret, without_passwords
@@ -22,6 +23,7 @@ CONFIGURATION = "configuration"
 SECRETS = "secrets"
 PERMISSIONS = "permissions"
 OPEN_TO_ALL: Final = (("api", "tls_cert_file"), ("queue", "ca_file"))  # they are no secrets
+CONTAINERS_OWN: Final = Path("/run/secrets")  # an engine copies them there, open to its one user
 ROOT: Final = 0
 
 
@@ -59,7 +61,7 @@ def _exposed(path: Path, holds: str) -> Finding | None:
     if mode & stat.S_IWOTH:
         seen = f"{path} (mode {stat.S_IMODE(mode):04o}) holds {holds}, and anybody can change it"
         return fail(SECRETS, seen, f"chmod o-rwx {path}")
-    if mode & stat.S_IROTH:
+    if mode & stat.S_IROTH and CONTAINERS_OWN not in path.parents:
         seen = f"{path} (mode {stat.S_IMODE(mode):04o}) holds {holds}, and anybody can read it"
         return fail(SECRETS, seen, f"chmod o-rwx {path}, and let its group be the daemon's")
     return None
@@ -83,7 +85,12 @@ def permissions(patient: Patient) -> Findings:
             remedy = f"chgrp {who} {path}; chmod g+r {path} (and +x its folders)"
             found.append(fail(PERMISSIONS, f"{who} cannot read {path}", remedy))
     state = _state_folder(patient)
-    if state is not None and state.is_dir() and not _may(account, "-w", state, patient):
+    if (
+        state is not None
+        and state.is_dir()
+        and not given_to(state, account.pw_uid)
+        and not _may(account, "-w", state, patient)
+    ):
         remedy = f"chown {who} {state}, or set store.url"
         found.append(fail(PERMISSIONS, f"{who} cannot write {state}", remedy))
     return found or [ok(PERMISSIONS, f"{who} can read the configuration and write its state")]

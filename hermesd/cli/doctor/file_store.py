@@ -15,6 +15,7 @@ from typing import Final
 from hermesd.cli.doctor import stores
 from hermesd.cli.doctor.findings import Finding, Findings, fail, ok, warn
 from hermesd.cli.doctor.patient import Patient
+from hermesd.cli.doctor.state_folder import made_by_unit
 from hermesd.cli.doctor.stores import STORE
 from hermesd.daemon.store import sqlite_path
 from hermesd.stores.version import VERSION_TABLE
@@ -33,6 +34,8 @@ def examined(patient: Patient) -> Findings:
     """The file, its schema, its folder's free space and how long a sync takes there."""
     path = sqlite_path(patient.config.store.url).absolute()
     folder = path.parent
+    if not folder.exists() and made_by_unit(folder):
+        return [ok(STORE, f"there is no {folder} yet: systemd makes it at the first start")]
     if not folder.is_dir():
         remedy = f"make it (install -d -m 0700 -o USER {folder}), or set store.url"
         return [fail(STORE, f"there is no folder {folder}", remedy)]

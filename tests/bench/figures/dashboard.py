@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Thread
 from typing import Any, Final
 from urllib.request import Request, urlopen
 
@@ -13,8 +13,8 @@ import trio
 from playwright.sync_api import Browser, CDPSession, Page
 
 from tests.bench.board import progress
-from tests.bench.deployment import deployed
-from tests.bench.load import generate
+from tests.bench.deployment import Deployment, deployed
+from tests.bench.load import Round, submitted
 from tests.bench.setting import Setting
 from tests.bench.store_floor import fill
 from tests.dashboard.browser import CHROMIUM, open_browser
@@ -85,28 +85,29 @@ def _answered_ms(url: str) -> float:
 def _loaded(setting: Setting, browser: Browser) -> None:
     """The longest task of each view, and its heap after a collection, from early to late."""
     seconds = max(LOADED_SECONDS * setting.scale, 10.0)
-    setting.board.note(f"pages under {RATE:,} jobs/s for {seconds:.0f} s:")
-    with deployed(setting.place("dashboard-loaded")) as running:
-        load = Thread(target=_load, args=(running.port, int(seconds * RATE / BATCH)))
+    setting.board.note(f"pages under load for {seconds:.0f} s, {RATE:,} jobs/s asked for:")
+    with deployed(setting.place("dashboard-loaded")) as running, ThreadPoolExecutor(1) as pool:
         pages = {
             view: _opened(browser, f"http://127.0.0.1:{running.port}/{view}") for view in VIEWS
         }
-        load.start()
+        load = pool.submit(_load, running, int(seconds * RATE))
         heaps: dict[str, list[float]] = {view: [] for view in VIEWS}
         for _ in range(SAMPLES):
             time.sleep(seconds / SAMPLES)
             for view, (_, session) in pages.items():
                 heaps[view].append(_heap_mb(session))
-        load.join()
+        reached = load.result()
+        setting.board.put("reached meanwhile, accepted", [reached.accepted], "jobs/s")
+        setting.board.put("reached meanwhile, run and recorded", [reached.recorded], "jobs/s")
         for view, (page, _) in pages.items():
             setting.board.put(f"longest task of {view}", [page.evaluate("longest")], "ms")
             setting.board.put(f"heap of {view}, the first third", heaps[view][: SAMPLES // 3], "MB")
             setting.board.put(f"heap of {view}, the last third", heaps[view][-SAMPLES // 3 :], "MB")
 
 
-def _load(port: int, requests: int) -> None:
-    options = ("--connections", "8", "--batch", str(BATCH), "--rate", str(RATE / BATCH))
-    generate(port, requests, *options)
+def _load(running: Deployment, jobs: int) -> Round:
+    rate = ("--rate", str(RATE / BATCH))
+    return submitted(running, jobs, *rate, connections=8, batch=BATCH)
 
 
 def _opened(browser: Browser, url: str) -> tuple[Page, CDPSession]:

@@ -12,9 +12,10 @@ from typing import Final
 
 from tests.bench import store_floor, uvicorn_floor
 from tests.bench.load import generate
-from tests.bench.process import ROOT, free_port
+from tests.bench.process import ROOT
 from tests.bench.setting import Setting
 from tests.bench.waiting import until_listening
+from tests.processes.ports import free_port
 
 HTTP: Final = "HTTP floor"
 STORE_SINGLES: Final = "store floor, 1 a call"

@@ -10,8 +10,9 @@ from typing import Final
 from urllib.request import Request, urlopen
 
 from tests.bench.deployment import APP, deployed, environment
-from tests.bench.process import Process, free_port
+from tests.bench.process import Process
 from tests.bench.setting import Setting
+from tests.processes.ports import free_port
 
 IDLE_SECONDS: Final = 10.0
 KINDS: Final = {"noop": "in-process handler", "noop.process": "process handler"}
