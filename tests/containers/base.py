@@ -17,8 +17,8 @@ FORMAT: Final = "${Package}\t${Provides}\t${Pre-Depends},${Depends}\n"
 PATIENCE_SECONDS: Final = 300.0
 
 
-def make_root(folder: Path) -> None:
-    """Fill an empty folder with what a container with Python is made of."""
+def make_root(folder: Path, roots: Iterable[str] = ROOTS) -> None:
+    """Fill an empty folder with these packages and all that they need."""
     for name in MERGED:
         if (link := Path("/", name)).is_symlink():
             (folder / name).symlink_to(link.readlink())
@@ -27,7 +27,7 @@ def make_root(folder: Path) -> None:
     (folder / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
     (folder / "etc/group").write_text("root:x:0:\n")
     (folder / "tmp").chmod(0o1777)
-    files = "\0".join(sorted(_files(needed(ROOTS))))
+    files = "\0".join(sorted(_files(needed(roots))))
     pack = ("tar", "-C", "/", "--null", "--no-recursion", "-T", "-", "-c")
     packed = subprocess.Popen(pack, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     unpack = ("tar", "-C", folder, "-x", "--keep-directory-symlink")

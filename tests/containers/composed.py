@@ -32,7 +32,7 @@ def container(name: str) -> Container:
         environ=service["environment"],
         grace_seconds=float(service["stop_grace_period"].removesuffix("s")),
         ports=frozenset(target for _, target in published(service)),
-        secrets=frozenset(each["target"] for each in service["secrets"]),
+        secrets=frozenset(service["secrets"]),
         commands=(check,),
     )
 

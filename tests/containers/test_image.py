@@ -77,6 +77,7 @@ def test_the_image_has_hermesd_its_plugins_and_nothing_to_build_with(
     found: dict[str, Any] = json.loads(buildah.said(*run, "hermesd", "plugins", "list", "--json"))
     assert {each["name"] for each in found["plugins"]} == {"email", "http", "resize-image"}
     assert found["problems"] == []
+    buildah.said(*run, "python3", "-c", "import json; open(json.__cached__).close()")
     look = 'id -u; test -w /opt/hermesd || echo kept; cat "$0" >/dev/null; ls / /opt/hermesd/bin'
     user, kept, *files = buildah.said(*run, "sh", "-c", look, "/etc/hermes.toml").splitlines()
     assert (user, kept) == ("10001", "kept")
