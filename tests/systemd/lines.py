@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final, Self
 
-PATIENCE_SECONDS: Final = 120.0
+PATIENCE_SECONDS: Final = 150.0
 
 
 class Lines:

@@ -20,7 +20,7 @@ from typing import Final, Self
 from systemd.cgroups import own_groups
 
 BOOT_SECONDS: Final = 60.0
-PATIENCE_SECONDS: Final = 120.0
+PATIENCE_SECONDS: Final = 150.0
 HOST: Final = "box"
 NAMESPACES: Final = ("-m", "-p", "-u", "-i", "-n", "-C", "-r", "-w")
 # What is started at boot: no service of this machine's, only what every service of a test needs.

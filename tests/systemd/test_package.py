@@ -58,7 +58,8 @@ def test_an_installation_is_whole_and_starts_nothing(hermes: Hermes) -> None:
         "http": "loaded",
         "resize-image": "loaded",
     }
-    assert "[plugins.settings]" in machine.said("sh", "-c", "man hermes.toml | col -b")
+    manual = machine.said("zcat", "/usr/share/man/man5/hermes.toml.5.gz")
+    assert "plugins.settings" in manual
     assert "hermesd_completion" in machine.said(
         "bash", "-c", f". {COMPLETION}; complete -p hermesd"
     )
@@ -105,6 +106,25 @@ def test_an_upgrade_does_not_restart_into_a_broken_configuration(
     assert hermes.pid("worker") not in (pids["worker"], "0")
 
 
+def test_an_upgrade_judges_by_the_environment_of_the_unit(hermes: Hermes, newer: Path) -> None:
+    """Which drop-ins give: it can mend a file, or be what is wrong."""
+    environment = "[Service]\nEnvironment={}\nEnvironmentFile=/etc/default/%p-%i\n"
+    for each, key in (("api", "HERMES_API__PORT=9999"), ("worker", "X=y")):
+        hermes.machine.write(f"/etc/default/hermesd-{each}", "HERMES_DRAIN__SECONDS=20\n")
+        hermes.drop_in(environment.format(key), f"hermesd@{each}.service")
+    hermes.start("api", "worker")
+    pids = {each: hermes.pid(each) for each in ("api", "worker")}
+    hermes.configure("[api]\nport = 99999\n", instance="api")
+    hermes.machine.write("/etc/default/hermesd-worker", "HERMES_DRAIN__SECNDS=20\n")
+    said = hermes.machine.install(newer).stderr
+    assert "HERMES_DRAIN__SECNDS: drain.secnds" in said
+    assert "hermesd@api" not in said
+    assert hermes.pid("api") not in (pids["api"], "0")
+    assert hermes.pid("worker") == pids["worker"]
+    left = hermes.machine.said("find", "/run", "-maxdepth", "3", "-name", "hermesd-check*")
+    assert left == ""
+
+
 def test_an_upgrade_keeps_the_plugins_of_others(
     hermes: Hermes, newer: Path, tmp_path: Path
 ) -> None:
@@ -146,10 +166,14 @@ def test_a_first_installation_says_what_is_wrong_with_a_configuration_that_is_th
 ) -> None:
     """It is kept, and nothing fails."""
     machine = hermes.machine
-    machine.run("dpkg", "--purge", "hermesd")
-    hermes.configure(BROKEN)
     machine.write("/root/hermesd.deb", package.read_bytes())
-    ended = machine.run("dpkg", "--force-confold", "--install", "/root/hermesd.deb")
-    assert "not started, since its configuration is wrong" in ended.stderr
-    assert "did you mean 'port'" in ended.stderr
-    assert (machine.root / CONFIG.lstrip("/")).read_text() == BROKEN
+    for given in (BROKEN, "[api]\nport = 9999\n"):
+        machine.run("dpkg", "--purge", "hermesd")
+        hermes.configure(given)
+        ended = machine.run("dpkg", "--force-confold", "--install", "/root/hermesd.deb")
+        assert ("not started, since its configuration is wrong" in ended.stderr) == (
+            given == BROKEN
+        )
+        assert ("did you mean 'port'" in ended.stderr) == (given == BROKEN)
+        assert (machine.root / CONFIG.lstrip("/")).read_text() == given
+    assert "To start it" in ended.stdout

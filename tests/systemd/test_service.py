@@ -37,6 +37,18 @@ def test_an_instance_of_both_roles_serves_and_says_so(hermes: Hermes) -> None:
     assert users == ["hermesd 700", "hermesd 555"]
 
 
+def test_the_doctor_finds_an_installation_well(hermes: Hermes) -> None:
+    """Before its first start, and as it runs; also with the eyes of the daemon's user."""
+    for step in ("before", "running"):
+        if step == "running":
+            hermes.start("both")
+        found = hermes.cli("doctor", "--role", "both", "--user", "hermesd")["findings"]
+        verdicts = {each["check"]: each["verdict"] for each in found}
+        assert "fail" not in verdicts.values()
+        assert (verdicts["store"], verdicts["permissions"]) == ("ok", "ok")
+    assert verdicts["systemd"] == "ok"
+
+
 def test_an_api_and_two_workers_are_instances_of_one_unit(hermes: Hermes) -> None:
     """Each with an id of its own, on one configuration."""
     hermes.start("api", "worker", "worker-2")
