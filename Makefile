@@ -23,13 +23,17 @@ POSTGRESQL := /usr/lib/postgresql/*/bin/postgres
 PYTEST := $(BIN)/python -m pytest --durations=10 \
 	-o faulthandler_timeout=300 -o faulthandler_exit_on_timeout=true
 
-# These tests wait for most of their time; those of a file share a broker and a database.
-PARALLEL := -n 2 --dist loadfile
+# These tests wait for half of their time, hence more processes than cores. Each has a broker and a
+# database of its own, and takes tests from the others when it has none left.
+PARALLEL := -n 3 --dist worksteal
+
+# Slow tests make a load of their own; those of a file share a package, an image or a machine.
+PARALLEL_FAULTS := -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup demo run test test-faults bench bench-peers lint types proto docs dist clean \
-	rabbitmq-server postgresql buildah haproxy prometheus chromium groff screenshots deb systemd-container
+	rabbitmq-server postgresql buildah engine haproxy prometheus chromium groff screenshots deb systemd-container
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -93,11 +97,16 @@ systemd-container:
 buildah:
 	@command -v buildah >/dev/null || packaging/ensure-debian-packages buildah python3-venv
 
+# Docker's engine, in which tests/containers brings up packaging/compose.yaml.
+engine:
+	@PATH="$$PATH:/usr/sbin"; { command -v dockerd && command -v busybox; } >/dev/null \
+		|| packaging/ensure-debian-packages docker.io busybox iproute2 curl
+
 test: $(STAMP) rabbitmq-server postgresql prometheus chromium groff ## Run the tests, but for the slow fault injection.
 	@$(PYTEST) -m 'not faults' $(PARALLEL)
 
-test-faults: $(STAMP) rabbitmq-server postgresql haproxy prometheus chromium systemd-container buildah ## Run the fault injection with real processes.
-	@$(PYTEST) -m faults $(PARALLEL)
+test-faults: $(STAMP) rabbitmq-server postgresql haproxy prometheus chromium systemd-container buildah engine ## Run the fault injection with real processes.
+	@$(PYTEST) -m faults $(PARALLEL_FAULTS)
 
 screenshots: $(STAMP) chromium ## Take the pictures of the dashboard in packaging/screenshots anew.
 	@SCREENSHOTS=packaging/screenshots $(PYTEST) tests/dashboard/test_screenshots.py

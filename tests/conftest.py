@@ -1,4 +1,4 @@
-"""What all tests share: one broker and one database server a session.
+"""What all tests share: one broker and one database server a session, and how properties are tried.
 
 Their packages are imported by their own names.
 """
@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -17,6 +18,17 @@ from brokers.rabbitmq import rabbitmq
 from databases.postgresql import postgresql, postgresql_template, postgresql_url
 
 __all__ = ["postgresql", "postgresql_template", "postgresql_url", "rabbitmq"]
+
+
+# The same examples each time, and as long as a busy machine takes for them.
+settings.register_profile(
+    "hermesd",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("hermesd")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -20,7 +20,7 @@ from hermesd.core.states import State
 
 README = Path(__file__).parent.parent / "README.md"
 SCRIPT = re.compile(r"^```python\n(# greetings\.py\n.*?)^```$", re.MULTILINE | re.DOTALL)
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 150.0
 
 
 class Embedded:

@@ -13,7 +13,8 @@ from typing import Any
 from urllib.request import urlopen
 
 from tests.bench.app import DELAYS
-from tests.bench.process import Process, free_port
+from tests.bench.process import Process
+from tests.processes.ports import free_port
 
 APP = "tests.bench.app"
 FLEET = "tests.bench.fleet"

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -17,22 +15,6 @@ ROOT = Path(__file__).parents[2]
 START_SECONDS = 60.0
 END_SECONDS = 60.0
 READY = '"event": "ready"'
-# Below what the system hands out to outgoing connections, of which a run opens thousands.
-LOWEST_PORT, HIGHEST_PORT = 18_000, 31_000
-
-
-def free_port() -> int:
-    """A port of the loopback address that nothing is bound to now."""
-    chance = random.SystemRandom()
-    while True:
-        port = chance.randint(LOWEST_PORT, HIGHEST_PORT)
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        return port
 
 
 class Process:

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-PATIENCE_SECONDS: Final = 60.0
+PATIENCE_SECONDS: Final = 150.0
 MAX_DATAGRAM_BYTES: Final = 64 * 1024 * 1024
 NAME: Final = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 FULL_SEAL: Final = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL

@@ -13,8 +13,9 @@ import trio
 from hermesd.bench import Mode, Plan, Share, measure
 from tests.bench.deployment import Deployment, deployed
 from tests.bench.load import generate, submitted
-from tests.bench.process import ROOT, free_port
+from tests.bench.process import ROOT
 from tests.bench.waiting import until_listening
+from tests.processes.ports import free_port
 
 
 @pytest.fixture

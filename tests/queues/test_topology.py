@@ -19,7 +19,7 @@ from hermesd.core.outcome import Outcome, OutcomeKind
 from hermesd.queues.messages import JobMessage, MessageCodec, OutcomeMessage, Stamp, stamp_of
 from hermesd.queues.topology import DELIVERY_LIMIT, topology_of
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 150.0
 STAMP = Stamp(store_id="s", token=Token("j", 4))
 
 

@@ -19,7 +19,7 @@ from hermesd.client import Client
 from hermesd.client.answers import JobView
 
 SCRIPT: Final = Path(__file__).with_name("daemon.py")
-PATIENCE_SECONDS: Final = 60.0
+PATIENCE_SECONDS: Final = 150.0
 TRACE: Final = "4bf92f3577b34da6a3ce929d0e0e4736"
 CALLER: Final = "00f067aa0ba902b7"
 PARENT: Final = f"00-{TRACE}-{CALLER}-01"

@@ -55,7 +55,7 @@ from hermesd.worker.role import Stop, run_worker
 from hermesd.worker.slots import SlotTable
 from hermesd.worker.state import WorkerState
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 150.0
 _numbers = itertools.count()
 
 

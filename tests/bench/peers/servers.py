@@ -11,9 +11,9 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from tests.bench.process import free_port
 from tests.bench.venvs import NotInstallable
 from tests.bench.waiting import until_listening
+from tests.processes.ports import free_port
 
 END_SECONDS: Final = 60.0
 _PLACES: Final = {
