@@ -14,7 +14,7 @@ import selectors
 import socket
 import sys
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -139,7 +139,8 @@ class Drive:
 
     def run(self, seconds_per_request: float = 0.0) -> Result:
         """Each as soon as a connection is free, or is due if that is later."""
-        idle = [Connection(self._port) for _ in range(self._connections)]
+        # In turns, so that under a low rate none is idle until the server closes it.
+        idle = deque(Connection(self._port) for _ in range(self._connections))
         for connection in idle:
             self._selector.register(connection.socket, selectors.EVENT_READ, connection)
         sent = answered = 0
@@ -149,7 +150,7 @@ class Drive:
                 due = started + sent * seconds_per_request if seconds_per_request else now
                 if due > now:
                     break
-                idle.pop().send(self._make(), due)
+                idle.popleft().send(self._make(), due)
                 sent += 1
             wait_seconds = STALL_SECONDS
             if idle and sent < self._requests:
@@ -159,7 +160,7 @@ class Drive:
         self._result.seconds = now - started
         return self._result
 
-    def _collect(self, idle: list[Connection], wait_seconds: float) -> int:
+    def _collect(self, idle: deque[Connection], wait_seconds: float) -> int:
         """Take in what was answered; those connections are idle again."""
         ready = self._selector.select(wait_seconds)
         if not ready and wait_seconds >= STALL_SECONDS:
