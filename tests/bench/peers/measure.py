@@ -22,7 +22,7 @@ from tests.bench.waiting import until
 POLL_SECONDS: Final = 0.005
 ROUND_SECONDS: Final = 600.0
 WARM_JOBS: Final = 200
-SUBMITTERS: Final = (1, 32)
+SUBMITTERS: Final = (1, 32, 128)
 
 
 @dataclass(frozen=True)
