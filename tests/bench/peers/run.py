@@ -2,7 +2,7 @@
 
 Every system runs its load generator, its worker and its server on this machine, one system at a
 time. A peer's job counts when its handler has run; hermesd's when its outcome is committed, which
-is later. Submitters of a peer are threads or tasks of one process: the best number of 1, 32 and 128.
+is later. Submitters of a peer are threads or tasks of one process: the best number of 1, 32, 128.
 """
 
 from __future__ import annotations
