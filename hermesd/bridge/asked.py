@@ -1,4 +1,4 @@
-"""The client's end of unary calls."""
+"""The client's end of unary calls and dialogues."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from grpclib.metadata import decode_grpc_message
 from h2.events import ResponseReceived, TrailersReceived
 from h2.exceptions import NoAvailableStreamIDError
 
-from hermesd.bridge.unary import Headers, UnaryStream, UnaryStreams
+from hermesd.bridge.calls import CallStream, CallStreams, Headers
 
 # https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md
 _BY_HTTP_STATUS: Final[Mapping[str, Status]] = {
@@ -37,10 +37,10 @@ class Refused(Exception):
         self.metadata = metadata
 
 
-class AskedCall(UnaryStream):
+class AskedCall(CallStream):
     """A call of the task that makes it."""
 
-    def __init__(self, streams: UnaryStreams, stream_id: int) -> None:
+    def __init__(self, streams: CallStreams, stream_id: int) -> None:
         super().__init__(streams, stream_id)
         self._task = trio.lowlevel.current_task()
         self._waiting = False
@@ -60,9 +60,7 @@ class AskedCall(UnaryStream):
                 await trio.lowlevel.wait_task_rescheduled(self._abort)
         finally:
             self.leave(reset=True)
-        if self._error is not None:
-            raise self._error
-        _raise_for_status(self._trailers_received or {})
+        self._raise_reason()
         if self._message is None:
             raise StreamTerminatedError(f"{self.lacking} of the answer is missing")
         return self._message
@@ -74,11 +72,11 @@ class AskedCall(UnaryStream):
         if http_status != "200":
             status = _BY_HTTP_STATUS.get(http_status, Status.UNKNOWN)
             self._fail(Refused(status, f"Received :status = {http_status!r}", headers))
+        elif "grpc-status" in headers:  # grpclib refuses unknown calls without a content-type
+            self._trailers_received = headers
         elif content_type.removesuffix("+proto") != "application/grpc":
             text = f"Invalid content-type: {content_type!r}"
             self._fail(Refused(Status.UNKNOWN, text, headers))
-        elif "grpc-status" in headers:
-            self._trailers_received = headers
 
     def trailers(self, headers: Mapping[str, str]) -> None:
         """The status."""
@@ -109,8 +107,16 @@ class AskedCall(UnaryStream):
         self._error = error
         self._wake()
 
+    def _raise_reason(self) -> None:
+        if self._error is not None:
+            raise self._error
+        _raise_for_status(self._trailers_received or {})
+
     def _wake(self) -> None:
         self._over = True
+        self._reschedule()
+
+    def _reschedule(self) -> None:
         if self._waiting:
             self._waiting = False
             trio.lowlevel.reschedule(self._task)
@@ -120,8 +126,74 @@ class AskedCall(UnaryStream):
         return trio.lowlevel.Abort.SUCCEEDED
 
 
-class AskedStreams(UnaryStreams):
+class AskedDialogue(AskedCall):
+    """Many calls on one stream that stays open, each made when the one before is answered.
+
+    It is `over` when the peer has ended it, or a call was refused, lost or left.
+    """
+
+    def __init__(self, streams: CallStreams, stream_id: int, headers: Headers) -> None:
+        super().__init__(streams, stream_id)
+        self._opening: Headers | None = headers
+        self.asking = False
+
+    @property
+    def over(self) -> bool:
+        """Whether it takes no further call."""
+        return self._over
+
+    async def ask(self, message: bytes) -> bytes:
+        """Make a call, as `AskedStreams.ask` and `AskedCall.reply` do together."""
+        self._task, self.asking = trio.lowlevel.current_task(), True
+        headers, self._opening = self._opening, None
+        try:
+            self.send(headers, message, ends=False)
+            self.expect()
+            self._waiting = True
+            await trio.lowlevel.wait_task_rescheduled(self._abort)
+        except BaseException:
+            self._end()
+            raise
+        finally:
+            self.asking = False
+        answer, self._message = self._message, None
+        if answer is not None:
+            return answer
+        self._raise_reason()
+        raise StreamTerminatedError("the peer has ended the stream")
+
+    def received(self, message: bytes) -> None:
+        """The reply; the stream stays open."""
+        super().received(message)
+        self._reschedule()
+
+    def surplus(self) -> None:
+        """There is no answer without a question: nothing that comes here can be believed."""
+        self._fail(StreamTerminatedError("an answer without a question"))
+
+    def _wake(self) -> None:
+        self._end()
+        super()._wake()
+
+    def _end(self) -> None:
+        self._over = True
+        self.leave(reset=True)
+
+
+class AskedStreams(CallStreams):
     """The calls of one client connection."""
+
+    _dialogue: AskedDialogue | None = None
+
+    def dialogue(self, headers: Headers) -> AskedDialogue | None:
+        """The connection's dialogue, which begins with these headers; None while another asks.
+
+        NoAvailableStreamIDError as in `ask`.
+        """
+        dialogue = self._dialogue
+        if dialogue is None or dialogue.over:
+            dialogue = self._dialogue = AskedDialogue(self, self._next_stream_id(), headers)
+        return None if dialogue.asking else dialogue
 
     def ask(self, headers: Headers, message: bytes) -> AskedCall:
         """Begin a call; TooManyStreamsError of h2 where the peer takes no more now.
@@ -129,18 +201,20 @@ class AskedStreams(UnaryStreams):
         NoAvailableStreamIDError where the connection has carried all the calls that it can; the
         next one has to be made on another.
         """
-        try:
-            stream_id = self.http2.get_next_available_stream_id()
-        except NoAvailableStreamIDError:
-            self.close("the connection has carried all the calls that it can")
-            raise
-        call = AskedCall(self, stream_id)
+        call = AskedCall(self, self._next_stream_id())
         try:
             call.send(headers, message)
         except BaseException:
             call.leave(reset=False)
             raise
         return call
+
+    def _next_stream_id(self) -> int:
+        try:
+            return self.http2.get_next_available_stream_id()
+        except NoAvailableStreamIDError:
+            self.close("the connection has carried all the calls that it can")
+            raise
 
     async def may_ask(self) -> None:
         """Wait until a call has ended; asyncio-flavoured."""

@@ -14,10 +14,10 @@ from grpclib.server import Stream
 from structlog.typing import FilteringBoundLogger
 from trio_asyncio import aio_as_trio, trio_as_aio
 
-from hermesd.bridge.answered import AnsweredCall, AnsweredStreams
+from hermesd.bridge.answered import AnsweredCall, AnsweredDialogue, AnsweredStreams, Take
 from hermesd.bridge.callbook import Attendance, CallBook
+from hermesd.bridge.calls import CONTROL_PATH
 from hermesd.bridge.loop import start_soon
-from hermesd.bridge.unary import CONTROL_PATH
 from hermesd.core.errors import Broken, HermesError, InvalidValue, Unavailable
 from hermesd.ports import ControlService
 from hermesd.wire.claims import claim_answers_to_proto, claims_from_proto
@@ -63,27 +63,34 @@ class ControlCalls:
         self._calls = CallBook(MAX_CALLS)
         self._streams = CallBook(MAX_STREAMS)
         self._methods = _methods_of(service)
-        self._begin = {
-            CONTROL_PATH + name: partial(self._begin_call, name, method)
-            for name, method in self._methods.items()
+        self._dialogues = {"Reports": self._methods["Report"]}
+        self._takes: Mapping[str, Take] = {
+            CONTROL_PATH + name: partial(kind, begin=partial(self._begin, name, method))
+            for kind, methods in (
+                (AnsweredCall, self._methods),
+                (AnsweredDialogue, self._dialogues),
+            )
+            for name, method in methods.items()
         }
 
     def __mapping__(self) -> Mapping[str, Handler]:
-        """The service as grpclib knows it; see `streams` for who serves what is unary."""
-        unary = {
-            CONTROL_PATH + name: Handler(
-                _never_called, Cardinality.UNARY_UNARY, method.request, method.reply
+        """The service as grpclib knows it; see `streams` for who serves all but Pokes."""
+        ours = {
+            CONTROL_PATH + name: Handler(_never_called, cardinality, method.request, method.reply)
+            for cardinality, methods in (
+                (Cardinality.UNARY_UNARY, self._methods),
+                (Cardinality.STREAM_STREAM, self._dialogues),
             )
-            for name, method in self._methods.items()
+            for name, method in methods.items()
         }
         pokes = Handler(self.pokes, Cardinality.UNARY_STREAM, pb.PokesRequest, pb.Poke)
-        return {**unary, CONTROL_PATH + "Pokes": pokes}
+        return {**ours, CONTROL_PATH + "Pokes": pokes}
 
     def streams(
         self, max_message_bytes: int, handler: AbstractHandler, connection: Connection
     ) -> AnsweredStreams:
-        """What serves the unary calls of a connection."""
-        return AnsweredStreams(handler, connection, max_message_bytes, self._begin, self._answering)
+        """What serves the unary calls and the dialogues of a connection."""
+        return AnsweredStreams(handler, connection, max_message_bytes, self._takes, self._answering)
 
     async def close(self) -> None:
         """Cancel the calls that are still under way; trio-flavoured."""
@@ -113,12 +120,17 @@ class ControlCalls:
                 status=code, status_message=message, metadata=metadata
             )
 
-    def _begin_call(self, name: str, method: Method, call: AnsweredCall, message: bytes) -> None:
+    def _begin(self, name: str, method: Method, call: AnsweredCall, message: bytes) -> None:
         start_soon(self._carry_out, name, method, call, message)
 
     async def _carry_out(
-        self, name: str, method: Method, call: AnsweredCall, message: bytes
+        self, name: str, method: Method, call: AnsweredCall, message: bytes | None
     ) -> None:
+        while message is not None:
+            await self._answer(name, method, call, message)
+            message = await call.next_message()
+
+    async def _answer(self, name: str, method: Method, call: AnsweredCall, message: bytes) -> None:
         """Run a call of the service in trio; here any error that is not ours is logged."""
         try:
             asked = method.read(_decoded(method.request, message))

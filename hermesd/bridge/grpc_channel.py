@@ -6,21 +6,45 @@ from functools import partial
 from typing import Final, cast
 
 from grpclib.client import Channel
+from grpclib.const import Status
 from grpclib.metadata import USER_AGENT
 from grpclib.protocol import H2Protocol
 
-from hermesd.bridge.asked import AskedStreams
+from hermesd.bridge.asked import AskedStreams, Refused
+from hermesd.bridge.calls import CONTROL_PATH, Headers
 from hermesd.bridge.http2 import GuardedProtocol
-from hermesd.bridge.unary import CONTROL_PATH, Headers
 
 MAX_ANSWER_BYTES: Final = 16 * 1024 * 1024
+# The calls that have a dialogue, and its name; a connection has one at a time.
+DIALOGUES: Final = {"Report": "Reports"}
 
 
 class ControlChannel(Channel):
-    """grpclib's channel; unary calls are made on its connection and past it."""
+    """grpclib's channel; calls are made on its connection and past it.
+
+    `knows_dialogues`: whether the api has any, as far as is known; False once it has refused one.
+    """
+
+    knows_dialogues = True
+
+    async def ask(self, streams: AskedStreams, name: str, request: bytes) -> bytes:
+        """Call Control on this connection: in its dialogue, if the call has one that is free.
+
+        See `AskedStreams.ask` and `AskedCall.reply` for what is raised.
+        """
+        plural = DIALOGUES.get(name) if self.knows_dialogues else None
+        dialogue = plural and streams.dialogue(self.request_headers(plural))
+        if dialogue:
+            try:
+                return await dialogue.ask(request)
+            except Refused as error:
+                if error.status is not Status.UNIMPLEMENTED:
+                    raise
+                self.knows_dialogues = False
+        return await streams.ask(self.request_headers(name), request).reply()
 
     def request_headers(self, name: str) -> Headers:
-        """What a unary call of Control begins with."""
+        """What a call of Control begins with."""
         return [
             (":method", "POST"),
             (":scheme", self._scheme),

@@ -92,6 +92,7 @@ class GrpcLink:
         """See ControlLink.register."""
         request = _written(registration_to_proto, registration)
         reply = await self._call("Register", request, pb.RegisterResponse)
+        self._channel.knows_dialogues = True  # it may be another release by now
         return self._read(registration_answer_from_proto, reply)
 
     async def heartbeat(self, heartbeat: Heartbeat) -> HeartbeatAnswer:
@@ -186,13 +187,12 @@ class GrpcLink:
         raise Unavailable(f"{self._endpoint}: no answer within {limit}")
 
     async def _ask(self, name: str, request: bytes) -> bytes:
-        headers = self._channel.request_headers(name)
         while True:
             streams = self._channel.connected()
             if streams is None:
                 streams = await self._over_the_edge(self._channel.connect)
             try:
-                return await streams.ask(headers, request).reply()
+                return await self._channel.ask(streams, name, request)
             except Refused as error:
                 message = f"{self._endpoint}: {error.message or error.status.name}"
                 raise error_of(error.status.value, message, error.metadata) from error

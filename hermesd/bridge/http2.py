@@ -94,6 +94,10 @@ class GuardedProcessor(EventsProcessor):
         except NotImplementedError:
             return
 
+    def process_packet(self, packet: bytes) -> bool:
+        """Take what has come without asking h2, if that is possible."""
+        return False
+
     def resume(self) -> None:
         """The socket takes data again; grpclib's own streams wait for that by themselves."""
 
@@ -127,9 +131,10 @@ class GuardedProtocol(H2Protocol):
             self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        """Feed h2; whatever the peer's bytes break, it is this connection that goes."""
+        """Take in bytes; whatever they break, it is this connection that goes."""
         try:
-            super().data_received(data)
+            if not self.processor.process_packet(data):
+                super().data_received(data)
         except Exception as error:
             self._drop(f"{type(error).__name__}: {error}")
             return

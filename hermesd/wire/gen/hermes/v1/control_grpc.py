@@ -35,6 +35,10 @@ class ControlBase(abc.ABC):
         pass
 
     @abc.abstractmethod
+    async def Reports(self, stream: 'grpclib.server.Stream[hermesd.wire.gen.hermes.v1.control_pb2.ReportRequest, hermesd.wire.gen.hermes.v1.control_pb2.ReportResponse]') -> None:
+        pass
+
+    @abc.abstractmethod
     async def Claim(self, stream: 'grpclib.server.Stream[hermesd.wire.gen.hermes.v1.control_pb2.ClaimRequest, hermesd.wire.gen.hermes.v1.control_pb2.ClaimResponse]') -> None:
         pass
 
@@ -75,6 +79,12 @@ class ControlBase(abc.ABC):
             '/hermes.v1.Control/Report': grpclib.const.Handler(
                 self.Report,
                 grpclib.const.Cardinality.UNARY_UNARY,
+                hermesd.wire.gen.hermes.v1.control_pb2.ReportRequest,
+                hermesd.wire.gen.hermes.v1.control_pb2.ReportResponse,
+            ),
+            '/hermes.v1.Control/Reports': grpclib.const.Handler(
+                self.Reports,
+                grpclib.const.Cardinality.STREAM_STREAM,
                 hermesd.wire.gen.hermes.v1.control_pb2.ReportRequest,
                 hermesd.wire.gen.hermes.v1.control_pb2.ReportResponse,
             ),
@@ -129,6 +139,12 @@ class ControlStub:
         self.Report = grpclib.client.UnaryUnaryMethod(
             channel,
             '/hermes.v1.Control/Report',
+            hermesd.wire.gen.hermes.v1.control_pb2.ReportRequest,
+            hermesd.wire.gen.hermes.v1.control_pb2.ReportResponse,
+        )
+        self.Reports = grpclib.client.StreamStreamMethod(
+            channel,
+            '/hermes.v1.Control/Reports',
             hermesd.wire.gen.hermes.v1.control_pb2.ReportRequest,
             hermesd.wire.gen.hermes.v1.control_pb2.ReportResponse,
         )

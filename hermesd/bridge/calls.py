@@ -1,9 +1,10 @@
-"""Unary calls on an HTTP/2 connection without a task for each of them, for both ends.
+"""Calls on an HTTP/2 connection without a task for each of them, for both ends.
 
 grpclib drives a call by a task that waits for an event and writes a packet at each step. Here a
 call is an object that callbacks feed, and all that it has to say at one time is one packet, so
-that a small call costs either end less than half. Streaming calls, and requests that are not
-plain gRPC, stay grpclib's.
+that a small call costs either end less than half. Such are the unary calls, and dialogues: calls
+that stay open, where each message is answered before the next one is sent. Other streaming calls,
+and requests that are not plain gRPC, stay grpclib's.
 """
 
 from __future__ import annotations
@@ -16,17 +17,19 @@ from grpclib.protocol import AbstractHandler, Connection
 from h2.events import DataReceived, RemoteSettingsChanged, StreamEnded, StreamReset, WindowUpdated
 
 from hermesd.bridge.http2 import GuardedProcessor
+from hermesd.bridge.plain_frames import HEADER_BYTES, plain_frame, put_plainly
 
 Headers = list[tuple[str, str]]
 
 CONTROL_PATH: Final = "/hermes.v1.Control/"
+ACKNOWLEDGED_BYTES: Final = 64 * 1024  # far below the windows, which have 4 MiB
 PREFIX_BYTES: Final = 5  # the compressed flag and the length before each message
 
 
-class UnaryStream(ABC):
-    """One message in and one out on a stream of `streams`, until `leave`."""
+class CallStream(ABC):
+    """One message in and one out at a time on a stream of `streams`, until `leave`."""
 
-    def __init__(self, streams: UnaryStreams, stream_id: int) -> None:
+    def __init__(self, streams: CallStreams, stream_id: int) -> None:
         self._streams = streams
         self._id = stream_id
         self._chunks: list[bytes] = []
@@ -36,11 +39,13 @@ class UnaryStream(ABC):
         self._unsent: bytes = b""
         self._position = 0
         self._trailers: Headers | None = None
+        self._ends = True
+        self._unacknowledged_bytes = 0
         streams.calls[stream_id] = self
 
     @abstractmethod
     def received(self, message: bytes) -> None:
-        """The peer's message is here; called once at most."""
+        """The peer's message is here; no other is taken until `expect`."""
 
     @abstractmethod
     def unreadable(self, status: Status, reason: str) -> None:
@@ -65,9 +70,23 @@ class UnaryStream(ABC):
             return ""
         return "a part" if self._size else "all"
 
+    @property
+    def sending(self) -> bool:
+        """Whether a part of a message waits until it is taken."""
+        return bool(self._unsent)
+
+    def expect(self) -> None:
+        """Take one more message."""
+        self._wanted = PREFIX_BYTES
+
+    def surplus(self) -> None:  # noqa: B027  # a unary call has no use for it
+        """The peer has sent more than one message; it is passed over."""
+
     def feed(self, data: bytes) -> None:
-        """Take in a part of the message; what follows the message is passed over."""
+        """Take in a part of the message."""
         if not self._wanted:
+            if data:
+                self.surplus()
             return
         self._size += len(data)
         if self._chunks:
@@ -91,18 +110,37 @@ class UnaryStream(ABC):
         if self._size < self._wanted:
             self._chunks = [data]
             return
-        message = data[PREFIX_BYTES : self._wanted]
+        message, more = data[PREFIX_BYTES : self._wanted], self._size > self._wanted
         self._chunks, self._size, self._wanted = [], 0, 0
         self.received(message)
+        if more:
+            self.surplus()
+
+    def feed_plain(self, data: bytes) -> None:
+        """Take in what h2 does not know of; it is acknowledged in larger parts."""
+        self._unacknowledged_bytes += len(data)
+        if self._unacknowledged_bytes >= ACKNOWLEDGED_BYTES:
+            self._acknowledge()
+        self.feed(data)
+
+    def _acknowledge(self) -> None:
+        size, self._unacknowledged_bytes = self._unacknowledged_bytes, 0
+        if size and not self._streams.connection.is_closing():
+            self._streams.connection.ack(self._id, size)
 
     def send(
-        self, headers: Headers, message: bytes | None = None, trailers: Headers | None = None
+        self,
+        headers: Headers | None,
+        message: bytes | None = None,
+        trailers: Headers | None = None,
+        *,
+        ends: bool = True,
     ) -> None:
-        """Send these; the last of them ends the stream.
+        """Send these; the last of them ends the stream, unless it is a message that does not.
 
         What the peer's windows or the socket do not take now goes when they do.
         """
-        self._headers, self._trailers = headers, trailers
+        self._headers, self._trailers, self._ends = headers, trailers, ends
         if message is not None:
             self._unsent = b"\0" + len(message).to_bytes(4, "big") + message
         self.send_on()
@@ -117,6 +155,12 @@ class UnaryStream(ABC):
         if self._headers is not None:
             http2.send_headers(self._id, self._headers, end_stream=not unsent)
             self._headers = None
+        elif not (self._ends or self._position) and put_plainly(
+            streams.connection, self._id, unsent
+        ):
+            self._unsent = b""
+            self.sent()
+            return
         while self._position < len(unsent):
             if self._position and not streams.connection.write_ready.is_set():
                 streams.blocked.add(self)
@@ -129,9 +173,11 @@ class UnaryStream(ABC):
                 return
             chunk, self._position = unsent[self._position : end], end
             last = end == len(unsent)
-            http2.send_data(self._id, chunk, end_stream=last and self._trailers is None)
+            ends = last and self._ends and self._trailers is None
+            http2.send_data(self._id, chunk, end_stream=ends)
             if not last:
                 streams.connection.flush()
+        self._unsent, self._position = b"", 0
         if self._trailers is not None:
             http2.send_headers(self._id, self._trailers, end_stream=True)
         streams.connection.flush()
@@ -142,6 +188,7 @@ class UnaryStream(ABC):
         streams = self._streams
         if streams.calls.pop(self._id, None) is None:
             return
+        self._acknowledge()
         streams.blocked.discard(self)
         streams.connection.stream_close_waiter.set()
         if not reset or streams.connection.is_closing():
@@ -152,8 +199,8 @@ class UnaryStream(ABC):
             streams.connection.flush()
 
 
-class UnaryStreams(GuardedProcessor):
-    """Hands the events of a connection to its unary calls, and those of other streams to grpclib.
+class CallStreams(GuardedProcessor):
+    """Hands the events of a connection to its calls, and those of other streams to grpclib.
 
     `blocked` are calls that have more to send than is taken.
     """
@@ -164,8 +211,15 @@ class UnaryStreams(GuardedProcessor):
         super().__init__(handler, connection, max_message_bytes)
         self.max_message_bytes = max_message_bytes
         self.http2 = connection._connection
-        self.calls: dict[int, UnaryStream] = {}
-        self.blocked: set[UnaryStream] = set()
+        self.calls: dict[int, CallStream] = {}
+        self.blocked: set[CallStream] = set()
+
+    def process_packet(self, packet: bytes) -> bool:
+        """Take a packet that is one plain DATA frame of a call; False: it is for h2."""
+        stream_id = plain_frame(self.http2, packet, self.calls)
+        if stream_id:
+            self.calls[stream_id].feed_plain(packet[HEADER_BYTES:])
+        return bool(stream_id)
 
     def process_data_received(self, event: DataReceived) -> None:
         """Feed the call, and let the peer send as much again."""
