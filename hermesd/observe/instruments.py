@@ -158,6 +158,14 @@ class Histogram(Collector):
         known.counts[bisect_left(self._bounds, value)] += times  # not by a call: it costs as much
         known.total += value * times
 
+    def observe_each(self, values: Iterable[float], labels: Labels = ()) -> None:
+        """The same for several values, once each."""
+        known = self._known.get(labels) or self._add(labels)
+        counts, bounds = known.counts, self._bounds
+        for value in values:
+            counts[bisect_left(bounds, value)] += 1
+            known.total += value
+
     def observe_all(self, counted: Mapping[float, int], values: Labels = ()) -> None:
         """The same for several values, each so many times."""
         for value, times in counted.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, Protocol
 
 from prometheus_client import CollectorRegistry
@@ -91,15 +91,15 @@ class WorkerMetrics(RoleMetrics):
             "pull_restarts", "Times that pulling had to be begun anew.", ("queue",)
         )
 
-    def started(self, job_type: str) -> None:
-        """A handler was started."""
-        self._started.add((self._types.of(job_type),))
+    def started(self, job_type: str, jobs: int = 1) -> None:
+        """So many handlers are started."""
+        self._started.add((self._types.of(job_type),), jobs)
 
-    def ended(self, job_type: str, outcome: str, seconds: float) -> None:
-        """A handler ended after so long."""
+    def ended(self, job_type: str, outcome: str, seconds: Sequence[float]) -> None:
+        """Handlers ended so, after so long each."""
         label = self._types.of(job_type)
-        self._ended.add((label, outcome))
-        self._durations.observe(seconds, (label,))
+        self._ended.add((label, outcome), len(seconds))
+        self._durations.observe_each(seconds, (label,))
 
     def received(self, jobs: int) -> None:
         """A dispatch POST brought so many jobs."""

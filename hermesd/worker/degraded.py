@@ -42,7 +42,8 @@ class Degraded:
             return False
         job = msgspec.structs.replace(job_of(item, state.worker_id), attempts=item.attempt + 1)
         deadline = state.clock.monotonic() + job.timeout
-        run = Running(job, pulled.handler.type.kind, None, state.clock.utc(), deadline)
+        kind, utc = pulled.handler.type.kind, state.clock.utc()
+        run = Running(job, job.token, kind, None, utc, deadline)
         state.leases.begin(run)
         state.metrics.degraded(job.type)
         self._jobs.start_soon(self._run, pulled, run, state.incarnation)

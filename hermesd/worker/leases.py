@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
+from typing import Final
 
+import msgspec
 import trio
 
 from hermesd.core.fleet import DispatchItem
 from hermesd.core.job import Job, Owner, Token
 from hermesd.core.outcome import Outcome
 from hermesd.core.states import State
+
+# To name a member of an enumeration takes as long as a whole dict lookup more.
+_RUNNING: Final = State.RUNNING
+_INCARNATION: Final = Owner.INCARNATION
 
 
 class Why(StrEnum):
@@ -22,37 +28,23 @@ class Why(StrEnum):
     REVOKED = "revoked"  # the lease is valid no longer: nobody wants the outcome
 
 
-class Running:
+class Running(msgspec.Struct, eq=False):
     """One job in execution. `deadline` is monotonic seconds, `started_at` UTC seconds.
 
     Without an api (None) it runs under the broker's acknowledgement, and its token is that of the
-    message that brought it. `trace_context` is what its handler may hand on (core/trace.py).
+    message that brought it. `trace_context` is what its handler may hand on (core/trace.py), if
+    that is not the job's own. `scope` is None while no handler runs that could be cancelled.
     """
 
-    __slots__ = (
-        "api_name",
-        "deadline",
-        "job",
-        "kind",
-        "scope",
-        "started_at",
-        "token",
-        "trace_context",
-        "why",
-    )
-
-    def __init__(
-        self, job: Job, kind: str, api_name: str | None, started_at: float, deadline: float
-    ):
-        self.job = job
-        self.token = job.token
-        self.kind = kind
-        self.api_name = api_name
-        self.started_at = started_at
-        self.deadline = deadline
-        self.scope = trio.CancelScope(deadline=deadline)
-        self.why: Why | None = None
-        self.trace_context = job.trace_context
+    job: Job
+    token: Token
+    kind: str
+    api_name: str | None
+    started_at: float
+    deadline: float
+    scope: trio.CancelScope | None = None
+    why: Why | None = None
+    trace_context: str | None = None
 
     def should_end(self, now: float) -> bool:
         """Whether its handler should end; `now` is monotonic."""
@@ -62,7 +54,20 @@ class Running:
         """End it from outside; the first reason counts, but a revoked lease beats all."""
         if self.why is None or why is Why.REVOKED:
             self.why = why
-        self.scope.cancel()
+        if self.scope is not None:
+            self.scope.cancel()
+
+    def within(self, scope: trio.CancelScope) -> trio.CancelScope:
+        """Its handler runs in `scope`, of its deadline: what ends it cancels that."""
+        self.scope = scope
+        if self.why is not None:
+            scope.cancel()
+        return scope
+
+    @property
+    def ended_from_outside(self) -> bool:
+        """Whether it was ended so, or by its deadline, as far as that was noticed."""
+        return self.why is not None or (self.scope is not None and self.scope.cancel_called)
 
 
 class Leases:
@@ -85,21 +90,34 @@ class Leases:
 
     def begin(self, run: Running) -> None:
         """A job is accepted."""
+        self.begin_all((run,))
+
+    def begin_all(self, runs: Iterable[Running]) -> None:
+        """Jobs are accepted."""
         if not self.running and not self.unclaimed:
             self._idle = trio.Event()
-        (self.running if run.api_name is not None else self.unclaimed)[run.token] = run
+        for run in runs:
+            (self.running if run.api_name is not None else self.unclaimed)[run.token] = run
 
     def end(self, run: Running, outcome: Outcome | None) -> None:
         """Its handler has ended; None where the lease was revoked."""
-        if self.running.get(run.token) is run:
-            del self.running[run.token]
-            if outcome is not None and run.api_name is not None:
-                self.unsettled[run.token] = (outcome, run.api_name)
-        elif self.unclaimed.get(run.token) is run:
-            del self.unclaimed[run.token]
-            if outcome is not None:
-                self.unpublished[run.token] = outcome
-        if not self.running and not self.unclaimed:
+        self.end_all(((run, outcome),))
+
+    def end_all(self, ended: Iterable[tuple[Running, Outcome | None]]) -> None:
+        """The same of several."""
+        running, unsettled = self.running, self.unsettled
+        for run, outcome in ended:
+            run.scope = None
+            token, api_name = run.token, run.api_name
+            if running.get(token) is run:
+                del running[token]
+                if outcome is not None and api_name is not None:
+                    unsettled[token] = (outcome, api_name)
+            elif self.unclaimed.get(token) is run:
+                del self.unclaimed[token]
+                if outcome is not None:
+                    self.unpublished[token] = outcome
+        if not running and not self.unclaimed:
             self._idle.set()
 
     def replace(self, outcome: Outcome) -> None:
@@ -163,14 +181,14 @@ def job_of(item: DispatchItem, worker_id: str) -> Job:
         payload=item.payload.copy(),
         queue=item.queue,
         priority=item.priority,
-        state=State.RUNNING,
+        state=_RUNNING,
         attempts=item.attempt,
         max_attempts=item.max_attempts,
         timeout=item.timeout,
-        labels=dict(item.labels),
+        labels=dict(item.labels) if item.labels else {},
         run=item.run,
         lease=item.lease,
-        owner=Owner.INCARNATION,
+        owner=_INCARNATION,
         worker_id=worker_id,
         trace_context=item.trace_context,
     )

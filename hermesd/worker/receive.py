@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import trio
+from typing import Final
 
 from hermesd.core.fleet import (
     Acceptance,
@@ -11,18 +11,21 @@ from hermesd.core.fleet import (
     DispatchItem,
     ProbeAnswer,
 )
+from hermesd.core.job import Token
+from hermesd.handlers.contract import Handler
 from hermesd.worker.execute import Executor
 from hermesd.worker.leases import Running, job_of
 from hermesd.worker.state import Session, WorkerState
 
+_ACCEPTED: Final = Acceptance.ACCEPTED  # which takes a third of the time to read
+
 
 class Receiver:
-    """Decides on batches without waiting; accepted jobs start in the `jobs` nursery."""
+    """Decides on batches without waiting; accepted jobs are begun by the executor."""
 
-    def __init__(self, state: WorkerState, executor: Executor, jobs: trio.Nursery):
+    def __init__(self, state: WorkerState, executor: Executor):
         self._state = state
         self._executor = executor
-        self._jobs = jobs
 
     def who(self) -> ProbeAnswer:
         """Who answers at this address."""
@@ -68,20 +71,30 @@ class Receiver:
         state = self._state
         if state.draining:
             return (Acceptance.DRAINING,) * len(items)
-        now, utc, clogged = state.clock.monotonic(), state.clock.utc(), state.clogged
+        now, utc, name = state.clock.monotonic(), state.clock.utc(), session.api_name
+        held, handler_of = state.leases.running, state.catalogue.get
+        free = {} if state.clogged else state.slots.free()
+        taken = dict.fromkeys(free, 0)
+        begun: dict[Token, tuple[Running, Handler]] = {}
         answers = []
         for item in items:
-            handler = state.catalogue.get(item.type)
-            if item.token in state.leases.running:
-                answers.append(Acceptance.ACCEPTED)
-            elif handler is None:
+            token, handler = Token(item.id, item.lease), handler_of(item.type)
+            if token in held or token in begun:
+                answers.append(_ACCEPTED)
+                continue
+            if handler is None:
                 answers.append(Acceptance.UNKNOWN_TYPE)
-            elif clogged or not state.slots.take(handler.type.kind):
+                continue
+            kind = handler.type.kind
+            if taken.get(kind, 0) >= free.get(kind, 0):
                 answers.append(Acceptance.FULL)
-            else:
-                job = job_of(item, state.worker_id)
-                run = Running(job, handler.type.kind, session.api_name, utc, now + job.timeout)
-                state.leases.begin(run)
-                self._jobs.start_soon(self._executor.execute, run, handler)
-                answers.append(Acceptance.ACCEPTED)
+                continue
+            taken[kind] += 1
+            job = job_of(item, state.worker_id)
+            begun[token] = Running(job, token, kind, name, utc, now + job.timeout), handler
+            answers.append(_ACCEPTED)
+        for each, slots in taken.items():
+            state.slots.take(each, slots)
+        state.leases.begin_all([run for run, _ in begun.values()])
+        self._executor.begin(begun.values())
         return tuple(answers)

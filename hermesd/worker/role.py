@@ -59,9 +59,10 @@ class Intake:
         def begin(pulled: Pulled, job: Job, api_name: str) -> None:
             job = msgspec.structs.replace(job, worker_id=state.worker_id)
             deadline = state.clock.monotonic() + job.timeout
-            run = Running(job, pulled.handler.type.kind, api_name, state.clock.utc(), deadline)
+            kind, utc = pulled.handler.type.kind, state.clock.utc()
+            run = Running(job, job.token, kind, api_name, utc, deadline)
             state.leases.begin(run)
-            jobs.start_soon(executor.execute, run, pulled.handler)
+            executor.begin(((run, pulled.handler),))
 
         degraded = Degraded(state, executor, jobs)
         claimer = Claimer(state, begin, degraded.begin)
@@ -101,15 +102,10 @@ async def run_worker(
         endpoints = Endpoints(state, open_link, resolver)
         port_closed = trio.Event()
         async with trio.open_nursery() as jobs:
-            pool = ProcessPool(
-                services,
-                size=max(state.slots.totals[Kind.PROCESS], 1),
-                limits=pool_limits(state.config),
-                logger=state.log,
-            )
+            pool = _pool(state, services)
             state.metrics.watch(Gauges(state, pool))
-            executor = Executor(state, pool, notes)
-            receiver = Receiver(state, executor, jobs)
+            executor = Executor(state, pool, notes, jobs)
+            receiver = Receiver(state, executor)
             intake = Intake.of(state, executor, jobs)
             await services.start(
                 _serve_http, state, WorkerApp(state, receiver), listeners, port_closed
@@ -184,6 +180,15 @@ def _give_up(state: WorkerState, stuck: Sequence[Running]) -> None:
         state.log.warning("handler did not end", job_id=run.job.id, type=run.job.type)
         state.leases.end(run, outcome)
     state.outcomes.set()
+
+
+def _pool(state: WorkerState, nursery: trio.Nursery) -> ProcessPool:
+    return ProcessPool(
+        nursery,
+        size=max(state.slots.totals[Kind.PROCESS], 1),
+        limits=pool_limits(state.config),
+        logger=state.log,
+    )
 
 
 async def _leave(state: WorkerState) -> None:

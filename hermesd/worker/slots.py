@@ -22,17 +22,18 @@ class SlotTable:
         self.closed = False  # the worker drains: no free slot is shown or given
         self._paused = False  # likewise, until it is resumed
 
-    def take(self, kind: str) -> bool:
-        """Take a slot; False where none is free."""
-        if self.closed or self._paused or self._taken[kind] >= self.totals[kind]:
+    def take(self, kind: str, slots: int = 1) -> bool:
+        """Take so many slots; False, and none is taken, where fewer are free."""
+        if self.closed or self._paused or self._taken[kind] + slots > self.totals[kind]:
             return False
-        self._taken[kind] += 1
+        self._taken[kind] += slots
         return True
 
-    def give_back(self, kind: str) -> None:
-        """A handler has ended."""
-        self._taken[kind] -= 1
-        if self._taken[kind] == self.totals[kind] - 1:
+    def give_back(self, kind: str, slots: int = 1) -> None:
+        """So many handlers have ended."""
+        before = self._taken[kind]
+        self._taken[kind] = now = before - slots
+        if now < self.totals[kind] <= before:
             self.freed.set()
 
     def resize(self, totals: Mapping[str, int]) -> None:

@@ -419,7 +419,7 @@ def test_a_worker_is_measured() -> None:
     """Starts, ends by outcome, batches, reports and gauges."""
     metrics = WorkerMetrics()
     metrics.watch(Gauges())
-    metrics.ended("a", "succeeded", 0.5)
+    metrics.ended("a", "succeeded", [0.5])
     metrics.received(3)
     metrics.reported(2, 0.5)
     registry = metrics.registry

@@ -30,11 +30,11 @@ from hermesd.core.fleet import (
 from hermesd.core.job import Job
 from hermesd.core.messages import JobMessage, OutcomeMessage
 from hermesd.core.outcome import settle
+from hermesd.core.pulled import PulledOutcome
 from hermesd.core.records import (
     Claim,
     ClaimAnswer,
     ClaimVerdict,
-    PulledOutcome,
     Report,
     ReportAnswer,
     Submission,

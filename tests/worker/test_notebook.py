@@ -27,7 +27,7 @@ class Desk:
     def begin(self, name: str) -> Token:
         """A running job."""
         job = Job(id=name, type="t", payload=msgspec.Raw(b"{}"), lease=1)
-        self.leases.begin(Running(job, "async", "api-1", 0.0, 10.0))
+        self.leases.begin(Running(job, job.token, "async", "api-1", 0.0, 10.0))
         return job.token
 
     def end(self, token: Token) -> None:
