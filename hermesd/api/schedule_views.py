@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import chain, islice
 from typing import Any
 
-from hermesd.api.present import rfc3339
+from hermesd.api.present import rfc3339, time_or_none
 from hermesd.api.views import AnyJson, Time, View
 from hermesd.core.errors import InvalidValue
 from hermesd.core.schedule import (
@@ -46,7 +46,7 @@ class FireView(View, frozen=True, kw_only=True):
 class ScheduleView(View, frozen=True, kw_only=True):
     """A schedule; null leaves a value to the type and the configuration.
 
-    `next_fire` is null while it is paused.
+    `next_fire` is null while it is paused. `etag` is that of its definition, for If-Match.
     """
 
     name: str
@@ -68,6 +68,7 @@ class ScheduleView(View, frozen=True, kw_only=True):
     source: Source
     paused: bool
     revision: int
+    etag: str
     created_at: Time
     updated_at: Time
     next_fire: Time | None
@@ -127,9 +128,10 @@ def _members(schedule: Schedule) -> dict[str, Any]:
         "source": schedule.source,
         "paused": schedule.paused,
         "revision": schedule.revision,
+        "etag": schedule.etag,
         "created_at": rfc3339(schedule.created_at),
         "updated_at": rfc3339(schedule.updated_at),
-        "next_fire": None if schedule.next_at is None else rfc3339(schedule.next_at),
+        "next_fire": time_or_none(schedule.next_at),
     }
 
 

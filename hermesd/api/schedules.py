@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from hermesd.api.firing import Firings
@@ -80,13 +80,18 @@ class ScheduleBook:
         """A new one; raises Conflict where there is one, and what a submit of its job would."""
         return await self._put(name, definition, replace=False)
 
-    async def replace(self, name: str, definition: ScheduleDefinition) -> Schedule:
-        """A new or changed one (revision 1: new); raises Conflict for one of the configuration."""
-        return await self._put(name, definition, replace=True)
+    async def replace(
+        self, name: str, definition: ScheduleDefinition, expected: Collection[str] | None = None
+    ) -> Schedule:
+        """A new or changed one (revision 1: new); raises Conflict for one of the configuration.
 
-    async def delete(self, name: str) -> None:
-        """Its jobs stay; raises NotFound, Conflict for one of the configuration."""
-        await self._schedules.delete(name, Source.API)
+        ChangedMeanwhile where it has none of the `expected` etags (None: there may be none at all).
+        """
+        return await self._put(name, definition, replace=True, expected=expected)
+
+    async def delete(self, name: str, expected: Collection[str] | None = None) -> None:
+        """Its jobs stay; raises NotFound, and as `replace` does."""
+        await self._schedules.delete(name, Source.API, expected=expected)
         self._tell_changed()
 
     async def pause(self, name: str) -> Schedule:
@@ -104,7 +109,14 @@ class ScheduleBook:
         self._state.log.info("schedule triggered", schedule=name, job_id=job.id)
         return job
 
-    async def _put(self, name: str, definition: ScheduleDefinition, *, replace: bool) -> Schedule:
+    async def _put(
+        self,
+        name: str,
+        definition: ScheduleDefinition,
+        *,
+        replace: bool,
+        expected: Collection[str] | None = None,
+    ) -> Schedule:
         now = self._state.clock.utc()
         self._firings.check(check_schedule_name(name), definition, now)
         if len(await self._schedules.all(MAX_SCHEDULES)) >= MAX_SCHEDULES and not (
@@ -112,7 +124,12 @@ class ScheduleBook:
         ):
             raise Conflict(f"there are {MAX_SCHEDULES} schedules, which is as many as may be")
         stored = await self._schedules.put(
-            name, definition, Source.API, next_at=_next(definition, now), replace=replace
+            name,
+            definition,
+            Source.API,
+            next_at=_next(definition, now),
+            replace=replace,
+            expected=expected,
         )
         self._state.log.info("schedule stored", schedule=name, revision=stored.revision)
         self._tell_changed()

@@ -20,6 +20,11 @@ COLUMNS: Final = ("name", "cron", "time zone", "type", "source", "state", "next 
 MAX_FIRES: Final = 100
 
 
+_if_match_option = click.option(
+    "--if-match", metavar="ETAG", help="Only if it has this etag still, which `show` tells."
+)
+
+
 @click.group()
 def schedules() -> None:
     """List, make, pause and trigger schedules."""
@@ -138,6 +143,7 @@ class AddOptions(TypedDict):
 )
 @click.option("--description", help="For people.")
 @click.option("--replace", is_flag=True, help="Replace a schedule of that name.")
+@_if_match_option
 @json_option
 @click.pass_obj
 def add(
@@ -147,18 +153,22 @@ def add(
     job_type: str,
     payload: str | None,
     replace: bool,
+    if_match: str | None,
     **options: Unpack[AddOptions],
 ) -> None:
     """Make schedule NAME, which submits a job of TYPE with PAYLOAD at the times of CRON.
 
     CRON is five fields ("30 2 * * *"), @hourly, @daily, @weekly, @monthly or @yearly, or
     "@every 1h30m". PAYLOAD is a JSON text, @FILE, or - for stdin; {} if left out.
+    --if-match replaces a schedule, as --replace does.
     """
     screen = Screen.of(settings)
     text = read_payload(payload)
     given: ScheduleOptions = {**options, "labels": options["labels"] or None}
     with connected(settings) as client:
-        schedule = client.make_schedule(name, cron, job_type, text, replace=replace, **given)
+        schedule = client.make_schedule(
+            name, cron, job_type, text, replace=replace, if_match=if_match, **given
+        )
     _done(screen, schedule)
 
 
@@ -197,13 +207,14 @@ def trigger(settings: Settings, name: str) -> None:
 
 @schedules.command()
 @click.argument("name")
+@_if_match_option
 @json_option
 @click.pass_obj
-def delete(settings: Settings, name: str) -> None:
+def delete(settings: Settings, name: str, if_match: str | None) -> None:
     """Delete a schedule; its jobs stay."""
     screen = Screen.of(settings)
     with connected(settings) as client:
-        schedule = client.delete_schedule(name)
+        schedule = client.delete_schedule(name, if_match=if_match)
     if screen.as_json:
         screen.emit({"schedule": schedule})
     else:
@@ -243,6 +254,7 @@ def _show(screen: Screen, schedule: ScheduleView) -> None:
             ("state", _state(schedule)),
             ("source", schedule.source),
             ("revision", str(schedule.revision)),
+            ("etag", schedule.etag),
             ("type", schedule.type),
             ("payload", raw_text(schedule.raw_payload)),
             ("queue", schedule.queue or ""),

@@ -199,15 +199,22 @@ class Client(BulkInThreads, OrdersInThreads):
         payload: object = UNSET,
         *,
         replace: bool = False,
+        if_match: str | None = None,
         **options: Unpack[ScheduleOptions],
     ) -> ScheduleView:
-        """Makes a schedule; `replace` one of that name, with all of its definition."""
-        ask = schedule_calls.put if replace else schedule_calls.make
-        return self.call(ask(name, cron, job_type, payload, options)).schedule
+        """Makes a schedule; `replace` one of that name, with all of its definition.
 
-    def delete_schedule(self, name: str) -> ScheduleView:
-        """Deletes a schedule, not its jobs; answers it as it was."""
-        return self.call(schedule_calls.delete(name)).schedule
+        `if_match` replaces the one that has this etag still, and no other.
+        """
+        if replace or if_match is not None:
+            ask = schedule_calls.put(name, cron, job_type, payload, options, if_match)
+        else:
+            ask = schedule_calls.make(name, cron, job_type, payload, options)
+        return self.call(ask).schedule
+
+    def delete_schedule(self, name: str, *, if_match: str | None = None) -> ScheduleView:
+        """Deletes it, not its jobs; answers it as it was. `if_match`: only with that etag."""
+        return self.call(schedule_calls.delete(name, if_match)).schedule
 
     def pause_schedule(self, name: str) -> ScheduleView:
         """Nothing is fired until it is resumed."""

@@ -48,7 +48,10 @@ class FireView(Answer, frozen=True, kw_only=True):
 
 
 class ScheduleView(Answer, frozen=True, kw_only=True):
-    """One schedule. `raw_payload` is its JSON text; the fires are empty in a list of schedules."""
+    """One schedule. `raw_payload` is its JSON text; the fires are empty in a list of schedules.
+
+    `etag` is of its definition, and another one once that has been changed.
+    """
 
     name: str
     cron: str
@@ -68,6 +71,7 @@ class ScheduleView(Answer, frozen=True, kw_only=True):
     source: str = ""
     paused: bool = False
     revision: int = 1
+    etag: str = ""
     created_at: datetime | None = None
     updated_at: datetime | None = None
     next_fire: datetime | None = None
@@ -127,20 +131,36 @@ def make(
 
 
 def put(
-    name: str, cron: str, job_type: str, payload: object, options: ScheduleOptions
+    name: str,
+    cron: str,
+    job_type: str,
+    payload: object,
+    options: ScheduleOptions,
+    if_match: str | None = None,
 ) -> Call[ScheduleAnswer]:
-    """PUT /schedules/{name}: makes it, or replaces all of its definition."""
+    """PUT /schedules/{name}: makes it, or replaces all of its definition.
+
+    With `if_match` not repeatable: the second one would be told that it was changed meanwhile.
+    """
     return Call(
         method="PUT",
         path=_path(name),
         answer=ScheduleAnswer,
         body=json_body(_definition(cron, job_type, payload, options)),
+        headers=_condition(if_match),
+        repeatable=if_match is None,
     )
 
 
-def delete(name: str) -> Call[ScheduleAnswer]:
+def delete(name: str, if_match: str | None = None) -> Call[ScheduleAnswer]:
     """DELETE /schedules/{name}: not repeatable, the second one would be told that it is gone."""
-    return Call(method="DELETE", path=_path(name), answer=ScheduleAnswer, repeatable=False)
+    return Call(
+        method="DELETE",
+        path=_path(name),
+        answer=ScheduleAnswer,
+        headers=_condition(if_match),
+        repeatable=False,
+    )
 
 
 def pause(name: str) -> Call[ScheduleAnswer]:
@@ -156,6 +176,10 @@ def resume(name: str) -> Call[ScheduleAnswer]:
 def trigger(name: str) -> Call[JobAnswer]:
     """POST /schedules/{name}/trigger: not repeatable, each one submits a job."""
     return Call(method="POST", path=_path(name) + "/trigger", answer=JobAnswer, repeatable=False)
+
+
+def _condition(if_match: str | None) -> dict[str, str]:
+    return {} if if_match is None else {"If-Match": if_match}
 
 
 def _definition(

@@ -118,6 +118,14 @@ class IllegalMove(Conflict):
     title = "Move not allowed in this state"
 
 
+class ChangedMeanwhile(Conflict):
+    """The thing is not what the request's If-Match says that it is (RFC 9110 13.1.1)."""
+
+    http_status = 412
+    slug = "changed-meanwhile"
+    title = "Changed meanwhile"
+
+
 class ForeignOrigin(Rejected):
     """A browser of another origin asked for a change of state."""
 

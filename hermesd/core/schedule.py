@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Container
 from enum import StrEnum
 from typing import Final
 
 import msgspec
 
-from hermesd.core.errors import Conflict, InvalidValue, NotFound
+from hermesd.core.errors import ChangedMeanwhile, Conflict, InvalidValue, NotFound
 from hermesd.core.job import Job
 
 MAX_SCHEDULES: Final = 1000
@@ -127,6 +128,11 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
     next_at: float | None = None
     oldest_fire: float | None = None
 
+    @property
+    def etag(self) -> str:
+        """Of its definition, quoted (RFC 9110 8.8.3): a pause or a fire leaves it as it is."""
+        return f'"{hashlib.sha256(msgspec.json.encode(self.definition)).hexdigest()[:32]}"'
+
 
 class FireRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A fire that happened, or was decided against."""
@@ -184,24 +190,49 @@ def check_schedule_name(name: str) -> str:
     return name
 
 
-def check_put(known: Schedule | None, name: str, source: Source, *, replace: bool) -> None:
-    """Raise Conflict where `source` may not make the schedule as asked; `known` is it as it is."""
+def check_put(
+    known: Schedule | None,
+    name: str,
+    source: Source,
+    *,
+    replace: bool,
+    expected: Container[str] | None = None,
+) -> None:
+    """Raise Conflict where `source` may not make the schedule as asked; `known` is it as it is.
+
+    ChangedMeanwhile where its etag is not `expected` (`*`: any is; None: so is there being none).
+    """
     if known is None:
+        if expected is not None:
+            raise ChangedMeanwhile(f"there is no schedule {name!r} any more")
         return
     if not replace:
         raise Conflict(f"there is a schedule {name!r} already; replace it with PUT")
     if known.source is Source.CONFIG and source is Source.API:
         raise _of_config(name, "changed")
+    _check_expected(known, expected)
 
 
-def check_delete(known: Schedule | None, name: str, source: Source) -> None:
-    """Raise NotFound, or Conflict where `source` may not delete the schedule."""
+def check_delete(
+    known: Schedule | None, name: str, source: Source, expected: Container[str] | None = None
+) -> Schedule:
+    """What is to be deleted; raises NotFound, or as `check_put` does."""
     if known is None:
         raise no_schedule(name)
     if known.source is not source:
         if source is Source.API:
             raise _of_config(name, "deleted")
         raise Conflict(f"schedule {name!r} is not of the configuration")
+    _check_expected(known, expected)
+    return known
+
+
+def _check_expected(known: Schedule, expected: Container[str] | None) -> None:
+    if expected is not None and known.etag not in expected and "*" not in expected:
+        raise ChangedMeanwhile(
+            f"schedule {known.name!r} was changed meanwhile: its etag is {known.etag} now",
+            etag=known.etag,
+        )
 
 
 def no_schedule(name: str) -> NotFound:

@@ -33,9 +33,9 @@ export function post(parts, body, signal) {
   return call("POST", address(parts), body, signal);
 }
 
-/** PUT `body` in place of what a route has. */
-export function put(parts, body, signal) {
-  return call("PUT", address(parts), body, signal);
+/** PUT `body` in place of what a route has, if that has the `etag` still. */
+export function put(parts, body, etag, signal) {
+  return call("PUT", address(parts), body, signal, { "if-match": etag });
 }
 
 /** DELETE a route. */
@@ -43,10 +43,10 @@ export function remove(parts, signal) {
   return call("DELETE", address(parts), undefined, signal);
 }
 
-async function call(method, url, body, signal) {
+async function call(method, url, body, signal, headers = {}) {
   const given = AbortSignal.timeout(PATIENCE_MS);
   const options = { method, signal: signal ? AbortSignal.any([signal, given]) : given };
-  options.headers = { accept: "application/json" };
+  options.headers = { accept: "application/json", ...headers };
   if (body !== undefined) {
     options.headers["content-type"] = "application/json";
     options.body = typeof body === "string" ? body : JSON.stringify(body);

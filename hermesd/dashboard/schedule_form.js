@@ -44,13 +44,12 @@ export function openNewSchedule() {
 /**
  * Ask for a schedule anew, beginning with what it is; `done` is called when it is changed.
  *
- * Where somebody else has changed or deleted it meanwhile, nothing is sent until that is agreed to.
+ * Where somebody else has changed or deleted it meanwhile, nothing is done until that is agreed to.
  */
 export function openScheduleChange(schedule, done) {
   const { name } = schedule;
-  const begun = textOf(schedule);
-  let seen = begun;
-  let agreed = null;
+  let over = schedule.etag; // of what may be overwritten; null: there is nothing
+  let offer = null;
   return openJobDialog({
     ...shape(`Change ${name}`, "Change the schedule"),
     head: WHEN,
@@ -58,36 +57,37 @@ export function openScheduleChange(schedule, done) {
     payload: schedule.payload,
     values: schedule,
     send: async (body) => {
-      const now = textOf(await found(name));
-      if (now !== begun && !(agreed?.checked && now === seen)) {
-        seen = now;
-        agreed = h("input", { type: "checkbox" });
-        return h("label", { class: "wrong" }, asked(name, now, agreed));
+      if (offer?.box.checked) over = offer.etag;
+      try {
+        await store(name, body, over);
+      } catch (error) {
+        const etag = [409, 412].includes(error.status) ? await etagOf(name) : over;
+        if (etag === over) throw error;
+        offer = { etag, box: h("input", { type: "checkbox" }) };
+        return h("label", { class: "wrong" }, asked(name, offer));
       }
-      await put(["schedules", name], body);
       notice(`${name} is changed.`);
       done();
     },
   });
 }
 
-async function found(name) {
+function store(name, body, etag) {
+  if (etag !== null) return put(["schedules", name], body, etag);
+  return post(["schedules"], `{"name":${JSON.stringify(name)},${body.slice(1)}`);
+}
+
+async function etagOf(name) {
   try {
-    return (await get(["schedules", name])).schedule;
+    return (await get(["schedules", name])).schedule.etag;
   } catch (error) {
     if (error.status === 404) return null;
     throw error;
   }
 }
 
-// What the form would overwrite; null where there is nothing.
-function textOf(schedule) {
-  const names = ["type", "payload", ...[...WHEN, ...options([])].map(({ name }) => name)];
-  return schedule && JSON.stringify(names.map((name) => schedule[name]));
-}
-
-function asked(name, now, box) {
-  const [what, agree] = now ? ["changed", "overwrite that change"] : ["deleted", "make it again"];
+function asked(name, { etag, box }) {
+  const [what, agree] = etag ? ["changed", "overwrite that change"] : ["deleted", "make it again"];
   return [`Nothing is saved: ${name} was ${what} meanwhile. Tick to ${agree} next time. `, box];
 }
 

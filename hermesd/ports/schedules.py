@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from hermesd.core.schedule import (
@@ -26,10 +26,12 @@ class Schedules(Protocol):
         *,
         next_at: float | None,
         replace: bool,
+        expected: Collection[str] | None = None,
     ) -> Schedule:
         """Create a schedule or `replace` its definition; a paused one stays so, without next time.
 
-        Raises Conflict as `core.schedule.check_put` does.
+        Raises Conflict and ChangedMeanwhile as `core.schedule.check_put` does, by what is stored in
+        the moment of the change.
         """
 
     async def pause(
@@ -37,8 +39,10 @@ class Schedules(Protocol):
     ) -> Schedule | None:
         """Pause it, or let it go on with `next_at`; None: it is not at that revision any more."""
 
-    async def delete(self, name: str, source: Source) -> None:
-        """Delete it with its fires, not their jobs; raises NotFound, Conflict (`check_delete`)."""
+    async def delete(
+        self, name: str, source: Source, *, expected: Collection[str] | None = None
+    ) -> None:
+        """Delete it with its fires, not their jobs; raises as `core.schedule.check_delete` does."""
 
     async def get(self, name: str) -> Schedule | None:
         """One schedule, or None."""

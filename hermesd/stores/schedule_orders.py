@@ -6,7 +6,7 @@ row's key is the schedule and the time: whoever comes second, or again, finds it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -16,7 +16,6 @@ from hermesd.core.job import Job
 from hermesd.core.schedule import (
     Fired,
     FireKind,
-    FireRecord,
     Firing,
     FiringAnswer,
     PlannedFire,
@@ -28,29 +27,15 @@ from hermesd.core.schedule import (
     no_schedule,
 )
 from hermesd.stores.backend import Evidence
-from hermesd.stores.micros import micros, micros_or_none, seconds, seconds_or_none
+from hermesd.stores.micros import micros, micros_or_none
 from hermesd.stores.moves import admitted
 from hermesd.stores.order import OrderKeys
 from hermesd.stores.rows import changing, identity
+from hermesd.stores.schedule_rows import one
 from hermesd.stores.tables import Tables, Values
-
-# Runs a statement with its values, `?` each, and answers its rows.
-Execute = Callable[[str, Sequence[Any]], Sequence[Sequence[Any]]]
 
 ROWS_A_PRUNE: Final = 1000
 
-_COLUMNS: Final = (
-    "name, definition, source, paused, revision, created_us, updated_us, next_us, "
-    "(SELECT min(fire_us) FROM fires WHERE fires.schedule = schedules.name)"
-)
-ONE: Final = f"SELECT {_COLUMNS} FROM schedules WHERE name = ?"
-ALL: Final = f"SELECT {_COLUMNS} FROM schedules ORDER BY name LIMIT ?"
-DUE: Final = f"SELECT {_COLUMNS} FROM schedules WHERE next_us <= ? ORDER BY next_us LIMIT ?"
-NEXT: Final = "SELECT min(next_us) FROM schedules"
-FIRES: Final = (
-    "SELECT fire_us, what, job_id, created_us FROM fires WHERE schedule = ? "
-    "ORDER BY fire_us DESC LIMIT ?"
-)
 CREATE: Final = (
     "INSERT INTO schedules (name, definition, source, paused, revision, created_us, updated_us, "
     "next_us) VALUES (?, ?, ?, 0, 1, ?, ?, ?) ON CONFLICT (name) DO NOTHING RETURNING name"
@@ -64,7 +49,7 @@ PAUSE: Final = (
     "UPDATE schedules SET paused = ?, next_us = ?, revision = revision + 1, updated_us = ? "
     "WHERE name = ? AND revision = ? RETURNING name"
 )
-DELETE: Final = "DELETE FROM schedules WHERE name = ?"
+DELETE: Final = "DELETE FROM schedules WHERE name = ? AND revision = ? RETURNING name"
 FORGET_FIRES: Final = "DELETE FROM fires WHERE schedule = ?"
 MOVE: Final = (
     "UPDATE schedules SET next_us = ? WHERE name = ? AND revision = ? AND next_us = ? "
@@ -101,6 +86,7 @@ class Put(msgspec.Struct, frozen=True, kw_only=True):
     source: Source
     next_at: float | None
     replace: bool
+    expected: Collection[str] | None = None
 
 
 class Pause(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,6 +103,7 @@ class Delete(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     source: Source
+    expected: Collection[str] | None = None
 
 
 class Prune(msgspec.Struct, frozen=True, kw_only=True):
@@ -157,10 +144,7 @@ class ScheduleOrders:
                 changed = self._run(PAUSE, (*values, order.name, order.revision))
                 return one(self._run, order.name) if changed else None
             case Delete():
-                check_delete(one(self._run, order.name), order.name, order.source)
-                self._run(FORGET_FIRES, (order.name,))
-                self._run(DELETE, (order.name,))
-                return None
+                return self._delete(order)
             case Prune():
                 return self._prune(order)
             case Firing():
@@ -171,7 +155,9 @@ class ScheduleOrders:
         text = msgspec.json.encode(order.definition).decode()
         for _ in range(2):  # again where another api has made or changed it since it was read
             known = one(self._run, order.name)
-            check_put(known, order.name, order.source, replace=order.replace)
+            check_put(
+                known, order.name, order.source, replace=order.replace, expected=order.expected
+            )
             if known is None:
                 values: Values = (order.name, text, str(order.source), at_us, at_us, next_us)
                 done = self._run(CREATE, values)
@@ -181,7 +167,16 @@ class ScheduleOrders:
             stored = one(self._run, order.name) if done else None
             if stored is not None:
                 return stored
-        raise Conflict(f"schedule {order.name!r} is being changed by somebody else; try again")
+        raise _contended(order.name)
+
+    def _delete(self, order: Delete) -> None:
+        for _ in range(2):
+            known = one(self._run, order.name)
+            found = check_delete(known, order.name, order.source, order.expected)
+            if self._run(DELETE, (order.name, found.revision)):
+                self._run(FORGET_FIRES, (order.name,))
+                return
+        raise _contended(order.name)
 
     def _fire(self, firing: Firing, at: float) -> FiringAnswer:
         if firing.revision is None:
@@ -233,62 +228,5 @@ class ScheduleOrders:
         return self._tables.execute(statement, values)
 
 
-class _Stored(ScheduleDefinition, frozen=True, kw_only=True, forbid_unknown_fields=False):
-    """As a newer hermesd may have written it: what this one does not know is left out."""
-
-
-def _read(text: str) -> ScheduleDefinition:
-    stored = msgspec.json.decode(text, type=_Stored)
-    names = ScheduleDefinition.__struct_fields__
-    return ScheduleDefinition(**{name: getattr(stored, name) for name in names})
-
-
-def one(execute: Execute, name: str) -> Schedule | None:
-    """A schedule, or None."""
-    found = schedules(execute, ONE, (name,))
-    return found[0] if found else None
-
-
-def schedules(execute: Execute, statement: str, values: Sequence[Any]) -> list[Schedule]:
-    """Those that ONE, ALL or DUE selects."""
-    return [_schedule(*row) for row in execute(statement, values)]
-
-
-def next_at(execute: Execute) -> float | None:
-    """When the earliest fire of all schedules is due."""
-    ((next_us,),) = execute(NEXT, ())
-    return seconds_or_none(next_us)
-
-
-def fires(execute: Execute, name: str, limit: int) -> list[FireRecord]:
-    """The newest fires of a schedule, the newest first."""
-    return [
-        FireRecord(
-            time=seconds(fire_us), kind=FireKind(what), job_id=job_id, created_at=seconds(created)
-        )
-        for fire_us, what, job_id, created in execute(FIRES, (name, limit))
-    ]
-
-
-def _schedule(
-    name: str,
-    definition: str,
-    source: str,
-    paused: int,
-    revision: int,
-    created_us: int,
-    updated_us: int,
-    next_us: int | None,
-    oldest_us: int | None,
-) -> Schedule:
-    return Schedule(
-        name=name,
-        definition=_read(definition),
-        source=Source(source),
-        paused=bool(paused),
-        revision=revision,
-        created_at=seconds(created_us),
-        updated_at=seconds(updated_us),
-        next_at=seconds_or_none(next_us),
-        oldest_fire=seconds_or_none(oldest_us),
-    )
+def _contended(name: str) -> Conflict:
+    return Conflict(f"schedule {name!r} is being changed by somebody else; try again")

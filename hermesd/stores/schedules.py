@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, TypeVar
 
 from hermesd.core.schedule import (
@@ -14,10 +14,12 @@ from hermesd.core.schedule import (
     Source,
 )
 from hermesd.stores import schedule_orders as orders
+from hermesd.stores import schedule_rows as rows
 from hermesd.stores.backend import Verb
 from hermesd.stores.micros import micros
 from hermesd.stores.questions import Reads
-from hermesd.stores.schedule_orders import Execute, Order
+from hermesd.stores.schedule_orders import Order
+from hermesd.stores.schedule_rows import Execute
 from hermesd.stores.writes import Writes
 
 T = TypeVar("T")
@@ -39,10 +41,16 @@ class StoredSchedules:
         *,
         next_at: float | None,
         replace: bool,
+        expected: Collection[str] | None = None,
     ) -> Schedule:
         """The schedule as it is stored."""
         order = orders.Put(
-            name=name, definition=definition, source=source, next_at=next_at, replace=replace
+            name=name,
+            definition=definition,
+            source=source,
+            next_at=next_at,
+            replace=replace,
+            expected=expected,
         )
         stored: Schedule = await self._do(order)
         return stored
@@ -55,26 +63,28 @@ class StoredSchedules:
         changed: Schedule | None = await self._do(order)
         return changed
 
-    async def delete(self, name: str, source: Source) -> None:
+    async def delete(
+        self, name: str, source: Source, *, expected: Collection[str] | None = None
+    ) -> None:
         """With what is known of its fires."""
-        await self._do(orders.Delete(name=name, source=source))
+        await self._do(orders.Delete(name=name, source=source, expected=expected))
 
     async def get(self, name: str) -> Schedule | None:
         """One, or None."""
-        return await self._ask(lambda execute: orders.one(execute, name))
+        return await self._ask(lambda execute: rows.one(execute, name))
 
     async def all(self, limit: int) -> Sequence[Schedule]:
         """By name."""
-        return await self._ask(lambda ask: orders.schedules(ask, orders.ALL, (limit,)))
+        return await self._ask(lambda ask: rows.schedules(ask, rows.ALL, (limit,)))
 
     async def due(self, limit: int) -> Sequence[Schedule]:
         """The longest due first."""
         values = (micros(self._writes.now()), limit)
-        return await self._ask(lambda ask: orders.schedules(ask, orders.DUE, values))
+        return await self._ask(lambda ask: rows.schedules(ask, rows.DUE, values))
 
     async def next_at(self) -> float | None:
         """UTC seconds, or None."""
-        return await self._ask(orders.next_at)
+        return await self._ask(rows.next_at)
 
     async def fire(self, firing: Firing) -> FiringAnswer:
         """What became of each fire."""
@@ -83,7 +93,7 @@ class StoredSchedules:
 
     async def fires(self, name: str, limit: int) -> Sequence[FireRecord]:
         """The newest first."""
-        return await self._ask(lambda execute: orders.fires(execute, name, limit))
+        return await self._ask(lambda execute: rows.fires(execute, name, limit))
 
     async def prune(self, name: str, *, before: float, keep: int) -> int:
         """How many were forgotten; ask again until there are none."""

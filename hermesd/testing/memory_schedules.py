@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import trio
 from msgspec.structs import replace as changed
@@ -46,11 +46,12 @@ class MemorySchedules:
         *,
         next_at: float | None,
         replace: bool,
+        expected: Collection[str] | None = None,
     ) -> Schedule:
         """The schedule as it is kept."""
         await trio.lowlevel.checkpoint()
         known, now = self._schedules.get(name), self._now()
-        check_put(known, name, source, replace=replace)
+        check_put(known, name, source, replace=replace, expected=expected)
         fresh = Schedule(
             name=name,
             definition=definition,
@@ -81,10 +82,12 @@ class MemorySchedules:
             )
         )
 
-    async def delete(self, name: str, source: Source) -> None:
+    async def delete(
+        self, name: str, source: Source, *, expected: Collection[str] | None = None
+    ) -> None:
         """With what is known of its fires."""
         await trio.lowlevel.checkpoint()
-        check_delete(self._schedules.get(name), name, source)
+        check_delete(self._schedules.get(name), name, source, expected)
         del self._schedules[name]
         self._fires.pop(name, None)
 

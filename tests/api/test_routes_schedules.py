@@ -77,6 +77,36 @@ async def test_a_second_schedule_of_a_name_is_refused(world: Any) -> None:
     assert (fresh.status_code, fresh.json()["schedule"]["revision"]) == (201, 1)
 
 
+async def test_what_somebody_else_has_changed_meanwhile_is_not_overwritten(world: Any) -> None:
+    """If-Match names the ETag of what was read: 412 when it is another one, or none."""
+    made = await make(world)
+    read = await world.client.get("/schedules/nightly?next=1")
+    tag = {"if-match": read.headers["etag"]}
+    assert read.headers["etag"] == made["etag"]
+    await world.client.post("/schedules/nightly/trigger")
+    await world.client.post("/schedules/nightly/pause")
+    body = {"cron": "@hourly", "type": "any"}
+    put = await world.client.put("/schedules/nightly", json=body, headers=tag)
+    assert (put.status_code, put.json()["schedule"]["paused"]) == (200, True)
+    now = put.json()["schedule"]["etag"]
+    for method, options in (("PUT", {"json": body | {"cron": "@daily"}}), ("DELETE", {})):
+        late = await world.client.request(method, "/schedules/nightly", headers=tag, **options)
+        problem = late.json()
+        assert (late.status_code, problem["type"], problem["etag"]) == (
+            412,
+            "urn:hermesd:problem:changed-meanwhile",
+            now,
+        )
+    assert (await shown(world))["cron"] == "@hourly"
+    several = [("if-match", '"x", "y"'), ("if-match", now)]
+    gone = await world.client.delete("/schedules/nightly", headers=several)
+    assert gone.status_code == 200
+    for given in (now, "*"):
+        put = await world.client.put("/schedules/nightly", json=body, headers={"if-match": given})
+        assert put.status_code == 412
+    assert (await world.client.get("/schedules/nightly")).status_code == 404
+
+
 @pytest.mark.parametrize(
     ("members", "status", "slug", "told"),
     [
@@ -205,6 +235,10 @@ async def test_the_document_describes_the_routes(world: Any) -> None:
     """With their bodies."""
     document = (await world.client.get("/openapi.json")).json()
     assert set(document["paths"]["/schedules/{name}"]) == {"get", "put", "delete"}
+    for method in ("put", "delete"):
+        operation = document["paths"]["/schedules/{name}"][method]
+        assert "If-Match" in [one["name"] for one in operation["parameters"]]
+        assert "412" in operation["responses"]
     body = document["components"]["schemas"]["NewSchedule"]
     assert set(body["required"]) == {"name", "cron", "type"}
     answer = await world.client.request("OPTIONS", "/schedules/a")

@@ -86,6 +86,18 @@ def test_a_schedule_is_added_with_its_options(run: Any, api: Any) -> None:
     assert (api.requests[1].method, api.requests[1].path) == ("PUT", "/schedules/nightly")
 
 
+def test_a_schedule_is_changed_only_if_it_is_what_was_shown(run: Any, api: Any) -> None:
+    """What somebody else has done to it meanwhile is told, and ends with 1."""
+    api.json({"schedule": {**SCHEDULE, "etag": '"a"'}})
+    assert 'etag\t"a"' in run("schedules", "show", "nightly").stdout
+    for command in (("add", "nightly", "@daily", "clean"), ("delete", "nightly")):
+        api.problem(412, "changed-meanwhile", "was changed meanwhile")
+        result = run("schedules", *command, "--if-match", '"a"')
+        assert (result.exit_code, "was changed meanwhile" in result.stderr) == (1, True)
+    told = [(sent.method, sent.headers.get("if-match")) for sent in api.requests[1:]]
+    assert told == [("PUT", '"a"'), ("DELETE", '"a"')]
+
+
 def test_a_schedule_is_paused_resumed_triggered_and_deleted(run: Any, api: Any, job: Any) -> None:
     """Each says in a line what is so now."""
     api.json({"schedule": {**SCHEDULE, "paused": True, "next_fire": None}})

@@ -52,6 +52,20 @@ def test_a_schedule_is_put_in_place_of_another(ask: Any, api: Any) -> None:
     assert api.requests[1].json == {"cron": "@daily", "type": "clean", "labels": {"a": "b"}}
 
 
+def test_a_schedule_is_changed_only_if_it_is_what_was_read(ask: Any, api: Any) -> None:
+    """Not sent twice where it may have been carried out: the second one would be refused for it."""
+    api.json({"schedule": {**DETAIL, "etag": '"a"'}})
+    tag = ask("schedule", "nightly").etag
+    api.problem(504, "outcome-unknown")
+    with pytest.raises(UnknownOutcomeError):
+        ask("make_schedule", "nightly", "@daily", "clean", if_match=tag)
+    api.problem(412, "changed-meanwhile", "was changed")
+    with pytest.raises(RejectedError, match="was changed"):
+        ask("delete_schedule", "nightly", if_match=tag)
+    told = [(sent.method, sent.headers.get("if-match")) for sent in api.requests]
+    assert told == [("GET", None), ("PUT", '"a"'), ("DELETE", '"a"')]
+
+
 def test_schedules_are_read(ask: Any, api: Any) -> None:
     """All of them, and one with as many fires as are wanted."""
     api.json({"count": 1, "schedules": [SCHEDULE]})

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hermesd.core.errors import Conflict, InvalidValue, NotFound
+from hermesd.core.errors import ChangedMeanwhile, Conflict, InvalidValue, NotFound
 from hermesd.core.misfire import MAX_ROUND, due_fires, next_fire
 from hermesd.core.schedule import (
     Misfire,
@@ -215,6 +215,21 @@ def test_only_its_own_source_changes_a_schedule() -> None:
         check_delete(own, "a", Source.CONFIG)
     with pytest.raises(NotFound):
         check_delete(None, "a", Source.API)
+
+
+def test_a_schedule_is_changed_and_deleted_as_it_was_seen_or_not_at_all() -> None:
+    """The error tells the etag that it has now; `*` is any, but not none."""
+    definition = ScheduleDefinition(cron="* * * * *", type="t")
+    own = Schedule(name="a", definition=definition, source=Source.API)
+    for expected in ({own.etag}, {"other", own.etag}, {"*"}):
+        check_put(own, "a", Source.API, replace=True, expected=expected)
+        check_delete(own, "a", Source.API, expected)
+    with pytest.raises(ChangedMeanwhile, match=own.etag):
+        check_put(own, "a", Source.API, replace=True, expected={"other"})
+    with pytest.raises(ChangedMeanwhile, match=own.etag):
+        check_delete(own, "a", Source.API, {"other"})
+    with pytest.raises(ChangedMeanwhile, match="any more"):
+        check_put(None, "a", Source.API, replace=True, expected={"*"})
 
 
 @pytest.mark.parametrize("name", ["", ".a", "-a", "a b", "a/b", "ä", "a" * 101, "a\n"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import uuid4
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from dashboard.stage import Open, Stage
 
@@ -89,6 +89,36 @@ def test_what_others_did_to_a_schedule_meanwhile_is_undone_only_by_consent(
     assert kept.status_code == theirs.status_code == (404 if fate == "deleted" else 200)
     if fate == "changed":
         assert kept.json()["schedule"]["revision"] == 2
+    dialog.get_by_role("checkbox").check()
+    save.click()
+    expect(dialog).to_have_count(0)
+    assert stage.run(http.get, path).json()["schedule"]["cron"] == "30 4 * * *"
+
+
+def test_a_change_between_the_forms_last_look_and_its_own_is_not_overwritten(
+    stage: Stage, show: Open
+) -> None:
+    """The api decides, so that there is no such moment."""
+    name = f"met-{uuid4().hex[:12]}"
+    path, begun = f"schedules/{name}", {"cron": "0 3 * * *", "type": "note"}
+    stage.post("schedules", {"name": name, **begun})
+    page = show(f"#/schedules/{name}")
+    page.get_by_role("button", name="Change").click()
+    dialog = page.get_by_role("dialog", name=f"Change {name}")
+    dialog.get_by_label("Cron").fill("30 4 * * *")
+    http, met = stage.client.http, []
+
+    def meet(route: Route) -> None:
+        if route.request.method == "PUT" and not met:
+            met.append(stage.run(http.put, path, json=begun | {"description": "theirs"}))
+        route.continue_()
+
+    page.route(f"**/{path}", meet)
+    save = dialog.get_by_role("button", name="Change the schedule")
+    save.click()
+    expect(dialog.get_by_role("status")).to_contain_text(f"{name} was changed meanwhile")
+    told = stage.run(http.get, path).json()["schedule"]
+    assert (told["cron"], told["description"], len(met)) == (begun["cron"], "theirs", 1)
     dialog.get_by_role("checkbox").check()
     save.click()
     expect(dialog).to_have_count(0)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hermesd.core.schedule import ScheduleDefinition, Source
-from hermesd.stores import schedule_orders
+from hermesd.stores import schedule_orders, schedule_rows
 from hermesd.stores.sqlite import SqliteStore
 from hermesd.testing.clock import ManualClock
 
@@ -20,7 +20,7 @@ from hermesd.testing.clock import ManualClock
 )
 def test_a_statement_searches_an_index(database: Path, name: str) -> None:
     """No SCAN, and no sort, of what grows."""
-    statement = getattr(schedule_orders, name)
+    statement = (vars(schedule_orders) | vars(schedule_rows))[name]
     with closing(sqlite3.connect(database)) as connection:
         values = ("1",) * statement.count("?")
         rows = connection.execute(f"EXPLAIN QUERY PLAN {statement}", values).fetchall()

@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from hermesd.api.openapi import DOC, Doc
 from hermesd.api.present import job_view
-from hermesd.api.routes.access import HttpRequest, answer, services_of
+from hermesd.api.routes.access import HttpRequest, answer, name_of, services_of
 from hermesd.api.routes.bodies import decode_body, read_body
 from hermesd.api.routes.query import Query, read_query
 from hermesd.api.schedule_views import (
@@ -22,6 +22,7 @@ from hermesd.api.schedule_views import (
 )
 from hermesd.api.views import JobAnswer
 from hermesd.core.errors import (
+    ChangedMeanwhile,
     Conflict,
     InvalidPayload,
     InvalidValue,
@@ -43,6 +44,9 @@ B = TypeVar("B")
 # What a submit of its job would be refused for, at once instead of at every fire.
 _FAULTS: Final = (MalformedJson, InvalidValue, UnknownType, UnknownQueue, InvalidPayload, TooLarge)
 _STORE: Final = (StoreUnavailable, OutcomeUnknown)
+_IF_MATCH: Final = {
+    "If-Match": "etags: it is done only if the definition is one of these still; *: if there is one"
+}
 
 
 class FiresQuery(Query, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -92,7 +96,7 @@ async def make_schedule(request: HttpRequest) -> Response[ScheduleAnswer]:
     "/schedules/{name:str}",
     opt={
         DOC: Doc(
-            summary="Show a schedule with its next and last fires",
+            summary="Show a schedule with its next and last fires; the ETag is of its definition",
             query=FiresQuery,
             answers={200: ScheduleAnswer},
             errors=(NotFound, InvalidValue, StoreUnavailable),
@@ -102,8 +106,10 @@ async def make_schedule(request: HttpRequest) -> Response[ScheduleAnswer]:
 async def show_schedule(request: HttpRequest) -> Response[ScheduleAnswer]:
     """One schedule."""
     query = read_query(request.scope["query_string"], FiresQuery)
-    schedule = await services_of(request).schedules.get(_name(request))
-    return await _shown(request, schedule, query)
+    schedule = await services_of(request).schedules.get(name_of(request))
+    shown = await _shown(request, schedule, query)
+    shown.headers["etag"] = schedule.etag
+    return shown
 
 
 @put(
@@ -113,15 +119,17 @@ async def show_schedule(request: HttpRequest) -> Response[ScheduleAnswer]:
             summary="Make a schedule (201), or replace its definition (200); a paused one stays so",
             query=Query,
             body=ScheduleDefinition,
+            headers=_IF_MATCH,
             answers={200: ScheduleAnswer, 201: ScheduleAnswer},
-            errors=(*_FAULTS, Conflict, *_STORE),
+            errors=(*_FAULTS, Conflict, ChangedMeanwhile, *_STORE),
         )
     },
 )
 async def put_schedule(request: HttpRequest) -> Response[ScheduleAnswer]:
     """A new definition, in place of all of the old one."""
     definition = await _body(request, ScheduleDefinition)
-    stored = await services_of(request).schedules.replace(_name(request), definition)
+    book = services_of(request).schedules
+    stored = await book.replace(name_of(request), definition, _expected(request))
     return await _shown(request, stored, status=201 if stored.revision == 1 else 200)
 
 
@@ -132,8 +140,9 @@ async def put_schedule(request: HttpRequest) -> Response[ScheduleAnswer]:
         DOC: Doc(
             summary="Delete a schedule; its jobs stay",
             query=Query,
+            headers=_IF_MATCH,
             answers={200: ScheduleAnswer},
-            errors=(NotFound, Conflict, *_STORE),
+            errors=(NotFound, Conflict, ChangedMeanwhile, *_STORE),
         )
     },
 )
@@ -141,9 +150,9 @@ async def delete_schedule(request: HttpRequest) -> Response[ScheduleAnswer]:
     """The schedule as it was."""
     read_query(request.scope["query_string"], Query)
     schedules = services_of(request).schedules
-    was = await schedules.get(_name(request))
+    was = await schedules.get(name_of(request))
     shown = await _shown(request, was)
-    await schedules.delete(was.name)
+    await schedules.delete(was.name, _expected(request))
     return shown
 
 
@@ -162,7 +171,7 @@ async def delete_schedule(request: HttpRequest) -> Response[ScheduleAnswer]:
 async def pause_schedule(request: HttpRequest) -> Response[ScheduleAnswer]:
     """Nothing is made up for later."""
     read_query(request.scope["query_string"], Query)
-    return await _shown(request, await services_of(request).schedules.pause(_name(request)))
+    return await _shown(request, await services_of(request).schedules.pause(name_of(request)))
 
 
 @post(
@@ -180,7 +189,7 @@ async def pause_schedule(request: HttpRequest) -> Response[ScheduleAnswer]:
 async def resume_schedule(request: HttpRequest) -> Response[ScheduleAnswer]:
     """At its next time."""
     read_query(request.scope["query_string"], Query)
-    return await _shown(request, await services_of(request).schedules.resume(_name(request)))
+    return await _shown(request, await services_of(request).schedules.resume(name_of(request)))
 
 
 @post(
@@ -198,13 +207,14 @@ async def resume_schedule(request: HttpRequest) -> Response[ScheduleAnswer]:
 async def trigger_schedule(request: HttpRequest) -> Response[JobAnswer]:
     """The job."""
     read_query(request.scope["query_string"], Query)
-    job = await services_of(request).schedules.trigger(_name(request))
+    job = await services_of(request).schedules.trigger(name_of(request))
     return answer(JobAnswer(job=job_view(job)), 202)
 
 
-def _name(request: HttpRequest) -> str:
-    name: str = request.path_params["name"]
-    return name
+def _expected(request: HttpRequest) -> tuple[str, ...] | None:
+    """What If-Match names (RFC 9110 13.1.1); weak tags are among them, and equal to none."""
+    lines = request.headers.getall("if-match", [])
+    return tuple(tag.strip() for tag in ",".join(lines).split(",")) if lines else None
 
 
 async def _body(request: HttpRequest, kind: type[B]) -> B:

@@ -13,11 +13,11 @@ from msgspec.structs import replace
 from hermesd.core.fleet import Incarnation
 from hermesd.core.job import Job, Rung, Token
 from hermesd.core.outcome import Outcome, OutcomeKind, Settlement, settle
+from hermesd.core.pulled import PulledOutcome
 from hermesd.core.records import (
     Assignment,
     Claim,
     IdempotencyKey,
-    PulledOutcome,
     Submission,
     Submitted,
     Verdict,
