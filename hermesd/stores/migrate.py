@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Final
 
 import sqlalchemy as sa
 from alembic import command
@@ -21,10 +20,7 @@ from alembic.script import ScriptDirectory
 
 from hermesd.core.errors import ConfigError, HermesError, StoreUnavailable
 from hermesd.stores.urls import POSTGRESQL
-from hermesd.stores.version import VERSION_TABLE, needs_upgrade
-
-LOCK: Final = 7_311_868_233_003  # the number of an advisory lock of PostgreSQL, for migrations
-LOCK_SECONDS: Final = 60  # for another migration, or for a table that is in use
+from hermesd.stores.version import LOCK, LOCK_SECONDS, VERSION_TABLE, needs_upgrade
 
 
 def upgrade(url: str) -> str:

@@ -10,6 +10,8 @@ from hermesd.core.errors import ConfigError
 KNOWN: Final = ("0001", "0002", "0003", "0004", "0005", "0006", "0008", "0009", "0010")
 HEAD: Final = KNOWN[-1]
 VERSION_TABLE: Final = "hermesd_schema"
+LOCK: Final = 7_311_868_233_003  # the number of PostgreSQL's advisory lock of who changes tables
+LOCK_SECONDS: Final = 60  # for another one who does, or for a table that is in use
 
 
 def needs_upgrade(found: str | None) -> bool:

@@ -136,6 +136,13 @@ class PostgresServer:
         told = (self._folder / "output").read_text("utf-8", "replace")
         return re.findall(pattern, told, re.MULTILINE)
 
+    def dump(self, database: str) -> str:
+        """All that is in it, as SQL; the same for databases that are the same."""
+        command = [self._program("pg_dump"), self.url(database)]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        # The key of each dump is its own: of the lines that keep psql from meta-commands.
+        return re.sub(r"^\\(un)?restrict .*$", "", done.stdout, flags=re.MULTILINE)
+
     def drop(self, database: str) -> None:
         """Delete it, connections and all."""
         self.ask(f"DROP DATABASE IF EXISTS {database} WITH (FORCE)")

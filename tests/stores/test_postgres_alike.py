@@ -1,4 +1,4 @@
-"""New jobs of which many are alike: what they share is said once, and comes back all the same."""
+"""What goes in arrays comes back as it was; what many new jobs share is said once."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
+import trio
 from databases.stores import opened
+from msgspec.structs import replace
 
 from hermesd.core.backoff import Backoff
 from hermesd.core.errors import Unstorable
 from hermesd.core.job import Job
-from hermesd.core.states import State
+from hermesd.core.records import Verdict
+from hermesd.core.states import Move, State
 from hermesd.stores.hot import HotRows
 from hermesd.stores.order import OrderKeys
 from hermesd.stores.postgres import binary
@@ -52,7 +55,7 @@ async def test_many_jobs_come_back_as_they_went_in(scene: Scene) -> None:
     """Each with its own, of several families at once."""
     await scene.living("inc-1")
     await scene.living("inc-2")
-    jobs = [replaced(full(scene, number), timeout=7.25) for number in range(40)]
+    jobs = [replace(full(scene, number), timeout=7.25) for number in range(40)]
     answers = await scene.submit(*jobs)
     assert statements_for([answer.job for answer in answers]) == {INSERT_ALIKE}
     for answer, job in zip(answers, jobs, strict=True):
@@ -68,6 +71,57 @@ async def test_jobs_that_share_little_come_back_too(scene: Scene) -> None:
     assert statements_for([answer.job for answer in answers]) == {INSERT_ALL}
     for answer in answers:
         assert await scene.now(answer.job) == answer.job
+
+
+async def test_changes_of_many_jobs_come_back_as_they_went_in(scene: Scene) -> None:
+    """Each with its own: a value for all, for some, of several lengths, or for none."""
+    await scene.living("inc-1")
+    queued = [answer.job for answer in await scene.submit(*(scene.job() for _ in range(20)))]
+    assignments = [
+        replace(
+            scene.assignment(job, Move.ASSIGN, "inc-1"),
+            job=job,
+            assigned_by="\u00e9" * (number % 3),
+            at=scene.clock.utc() + number,
+        )
+        for number, job in enumerate(queued)
+    ]
+    running = [job for job in await scene.store.jobs.assign(assignments) if job is not None]
+    assert [await scene.now(job) for job in running] == running
+    assert [job.assigned_by for job in running] == [one.assigned_by for one in assignments]
+    results = [None if number % 3 else b'{"n": "%d\xc3\xa9"}' % 10**number for number in range(20)]
+    settlements = [
+        replace(
+            scene.outcome(job, Move.SUCCEED, result=result),
+            started_at=None if result else job.started_at,
+        )
+        for job, result in zip(running, results, strict=True)
+    ]
+    assert await scene.store.jobs.settle(settlements) == [Verdict.RECORDED] * 20
+    ended = [await scene.now(job) for job in running]
+    assert [job.result and bytes(job.result) for job in ended] == results
+    assert [job.started_at for job in ended] == [job.started_at for job in running]
+
+
+async def test_an_assignment_that_cannot_be_stored_is_refused(scene: Scene) -> None:
+    """Alone: of those that come with it each is stored."""
+    await scene.living("inc-1")
+    good, bad = [answer.job for answer in await scene.submit(scene.job(), scene.job())]
+    found: dict[str, object] = {}
+
+    async def assign(job: Job, api: str) -> None:
+        one = replace(scene.assignment(job, Move.ASSIGN, "inc-1"), job=job, assigned_by=api)
+        try:
+            found[job.id] = await scene.store.jobs.assign([one])
+        except Unstorable as error:
+            found[job.id] = error
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(assign, good, "api")
+        nursery.start_soon(assign, bad, "a\0b")
+    assert isinstance(found[bad.id], Unstorable)
+    assert found[good.id] == [await scene.now(good)]
+    assert (await scene.now(bad)).state is State.QUEUED
 
 
 @pytest.mark.parametrize(
@@ -92,11 +146,6 @@ def test_numbers_of_more_than_64_bits_are_refused() -> None:
             encode(2**63)
     with pytest.raises(OverflowError):
         binary.bigints([None, 2**63])
-
-
-def replaced(job: Job, **fields: object) -> Job:
-    """The job with other values."""
-    return msgspec.structs.replace(job, **fields)
 
 
 def statements_for(jobs: list[Job]) -> set[str]:

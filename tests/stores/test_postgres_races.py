@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -11,14 +9,11 @@ from contextlib import AsyncExitStack
 import msgspec
 import pytest
 import trio
-from databases.postgresql import PostgresServer
 from databases.stores import opened
 
-from hermesd.core.errors import ConfigError, Unavailable
 from hermesd.core.job import Job
 from hermesd.core.records import ClaimVerdict, JobFilter
 from hermesd.core.states import Move, State
-from hermesd.stores import migrate, version
 from hermesd.testing.clock import ManualClock
 from hermesd.testing.conformance import Scene
 from hermesd.testing.listing import all_ids
@@ -199,80 +194,3 @@ async def test_what_waits_stands_in_one_order(scenes: list[Scene]) -> None:
         ids.append((await scene.queued(id=f"job-{number:02d}")).id)
     for scene in scenes:
         assert await scene.waiting() == ids
-
-
-def test_apis_that_start_side_by_side_migrate_once(postgresql: PostgresServer) -> None:
-    """Each is content with what it finds."""
-    url = postgresql.url(postgresql.fresh())
-    command = [sys.executable, "-m", "hermesd.stores.migrate", "-"]
-    processes = [
-        subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(3)
-    ]
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write(f"{url}\n".encode())
-        process.stdin.close()
-    for process in processes:
-        assert process.stderr is not None
-        words = process.stderr.read()
-        assert process.wait(60) == 0, words
-        process.stderr.close()
-    assert migrate.current(url) == version.HEAD
-
-
-async def test_a_newer_schema_is_refused(
-    postgresql: PostgresServer, postgresql_url: str, clock: ManualClock
-) -> None:
-    """By the daemon and by the tool, with what to do."""
-    database = postgresql_url.rpartition("/")[2].partition("?")[0]
-    change = f"UPDATE {version.VERSION_TABLE} SET version_num = '9999'"
-    postgresql.ask(change, database=database)
-    with pytest.raises(ConfigError, match="newer hermesd"):
-        async with opened(postgresql_url, clock=clock):
-            pass
-    with pytest.raises(ConfigError, match="newer hermesd"):
-        migrate.upgrade(postgresql_url)
-
-
-async def test_migrating_can_be_forbidden(postgresql: PostgresServer, clock: ManualClock) -> None:
-    """Then an older schema is refused; an empty database is still filled."""
-    name = postgresql.fresh()
-    async with opened(postgresql.url(name), clock=clock, migrate=False) as store:
-        await store.check()
-    change = f"UPDATE {version.VERSION_TABLE} SET version_num = '0001'"
-    postgresql.ask(change, database=name)
-    with pytest.raises(ConfigError, match="migrate is false"):
-        async with opened(postgresql.url(name), clock=clock, migrate=False):
-            pass
-
-
-async def test_a_database_that_cannot_be_used_is_told(
-    postgresql: PostgresServer, clock: ManualClock
-) -> None:
-    """With the server's reason."""
-    postgresql.ask("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
-    with pytest.raises(ConfigError, match="encoding must be UTF8"):
-        async with opened(postgresql.url("latin"), clock=clock):
-            pass
-    with pytest.raises(Unavailable, match='database "missing" does not exist'):
-        async with opened(postgresql.url("missing"), clock=clock):
-            pass
-
-
-async def test_ids_are_in_order_whatever_the_language(
-    postgresql: PostgresServer, clock: ManualClock
-) -> None:
-    """A database that sorts as people do sorts our texts bytewise all the same."""
-    postgresql.ask(
-        "CREATE DATABASE human LOCALE_PROVIDER icu ICU_LOCALE 'en-US' LOCALE 'C.UTF-8' "
-        "TEMPLATE template0"
-    )
-    async with opened(postgresql.url("human"), clock=clock) as store:
-        scene = Scene(store, clock)
-        ids = sorted(["a-1", "A-1", "a1", "B", "b", "Z", "_", "ä", "0"])
-        for job_id in ids:
-            await scene.queued(id=job_id)
-        assert await all_ids(store.reader) == ids
-        page = await store.reader.page(JobFilter(), None, 4)
-        rest = await store.reader.page(JobFilter(), page.next_cursor, 100)
-        assert [job.id for job in (*page.jobs, *rest.jobs)] == ids[::-1]

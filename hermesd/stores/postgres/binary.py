@@ -31,29 +31,25 @@ def int8(value: int) -> bytes:
 
 def texts(values: Sequence[str | None]) -> bytes:
     """A `text[]`."""
-    return _array(_TEXT_TYPE, values, _text_element)
+    size = len(values)
+    head = _HEADER(1, 1, _TEXT_TYPE, size, 1)
+    if values.count(values[0]) == size:  # so are most columns
+        return head + _text_element(values[0]) * size
+    return head + b"".join(map(_text_element, values))
 
 
 def bigints(values: Sequence[int | None]) -> bytes:
     """A `bigint[]`; raises OverflowError."""
-    if None not in values:
-        size = len(values)
-        mixed: list[Any] = [8] * (2 * size)
-        mixed[1::2] = values
-        body = _packed(struct.Struct(f">{'iq' * size}").pack, *mixed)
-        return _header(_BIGINT_TYPE, size) + body
-    return _array(_BIGINT_TYPE, values, _bigint_element)
-
-
-def _array(of: int, values: Sequence[Any], element: Callable[[Any], bytes]) -> bytes:
     size = len(values)
-    if values.count(values[0]) == size:  # so are most columns of a submission
-        return _header(of, size) + element(values[0]) * size
-    return _header(of, size) + b"".join([element(value) for value in values])
-
-
-def _header(of: int, size: int) -> bytes:
-    return _HEADER(1, 1, of, size, 1)
+    head = _HEADER(1, 1, _BIGINT_TYPE, size, 1)
+    if values.count(values[0]) == size:
+        return head + _bigint_element(values[0]) * size
+    if None in values:
+        return head + b"".join(map(_bigint_element, values))
+    mixed: list[Any] = [8] * (2 * size)
+    mixed[1::2] = values
+    # The module's own function remembers the formats of late, which take as long as the values.
+    return head + _packed(struct.pack, ">" + "iq" * size, *mixed)
 
 
 def _text_element(value: str | None) -> bytes:
@@ -67,7 +63,7 @@ def _bigint_element(value: int | None) -> bytes:
     return _NULL if value is None else _packed(_LONG_ELEMENT, 8, value)
 
 
-def _packed(pack: Callable[..., bytes], *values: int) -> bytes:
+def _packed(pack: Callable[..., bytes], *values: Any) -> bytes:
     try:
         return pack(*values)
     except struct.error as error:

@@ -1,28 +1,29 @@
 """What needs no look (see `stores.hot`) as statements, with their values ready to be sent.
 
+In binary arrays, for what JSON takes (measured, processor time a row of a group of 250, here and
+there: an insert 1.5 against 3.2 µs and 4.5 against 11, an assignment 0.4 against 1.3 µs and 9.5
+against 11; a group of one takes the same).
+
 All are encoded before the first is sent, so that one which cannot be leaves nothing behind.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache, lru_cache
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 from hermesd.stores.hot import ASSIGNED, SUCCEEDED, HotRows
 from hermesd.stores.postgres import binary, statements
-from hermesd.stores.postgres.records import number, records
+from hermesd.stores.postgres.records import records
 from hermesd.stores.rows import COLUMNS
 from hermesd.stores.tables import Values
 
 ROWS_ALIKE: Final = 4  # so many on average, and it pays to say once what they share
 
 _shared: Final = itemgetter(*map(COLUMNS.index, statements.SHARED))
-_arrays: Final[Sequence[tuple[int, Callable[[Sequence[Any]], bytes]]]] = [
-    (COLUMNS.index(name), binary.texts if statements.is_text(name) else binary.bigints)
-    for name in statements.OWN
-]
+_own: Final = itemgetter(*map(COLUMNS.index, statements.OWN))
 
 
 class Ready(NamedTuple):
@@ -42,7 +43,8 @@ def ready(rows: HotRows) -> list[Ready]:
     ):
         if changed:
             in_order = sorted(changed, key=itemgetter(0))
-            found.append(Ready(statement, (records(names, in_order), number(len(changed)))))
+            values = (*_arrays(names, zip(*in_order, strict=True)), binary.int8(len(changed)))
+            found.append(Ready(statement, values, binary=True))
     return found
 
 
@@ -54,14 +56,22 @@ def inserts(rows: Sequence[Values]) -> list[Ready]:
     if len(families) * ROWS_ALIKE > len(rows):
         return [Ready(statements.INSERT_ALL, (records(COLUMNS, rows),))]
     return [
-        Ready(statements.INSERT_ALIKE, (*_own(alike), *_said_once(shared)), binary=True)
+        Ready(statements.INSERT_ALIKE, (*_own_of(alike), *_said_once(shared)), binary=True)
         for shared, alike in families.items()
     ]
 
 
-def _own(rows: Sequence[Values]) -> list[bytes]:
-    columns = list(zip(*rows, strict=True))
-    return [encoded(columns[place]) for place, encoded in _arrays]
+def _own_of(rows: Sequence[Values]) -> list[bytes]:
+    return _arrays(statements.OWN, _own(list(zip(*rows, strict=True))))
+
+
+def _arrays(names: Sequence[str], columns: Iterable[Sequence[Any]]) -> list[bytes]:
+    return [encoded(column) for encoded, column in zip(_encoders(names), columns, strict=True)]
+
+
+@cache
+def _encoders(names: Sequence[str]) -> Sequence[Callable[[Sequence[Any]], bytes]]:
+    return [binary.texts if statements.is_text(name) else binary.bigints for name in names]
 
 
 @lru_cache(maxsize=64)

@@ -14,10 +14,11 @@ import trio
 
 from hermesd.core.errors import ConfigError, StoreUnavailable
 from hermesd.stores.micros import seconds
+from hermesd.stores.postgres import fresh
 from hermesd.stores.postgres.connection import OLDEST, Line, open_connection, translated
 from hermesd.stores.postgres.statements import NOW_US
 from hermesd.stores.postgres.timing import DatabaseTime
-from hermesd.stores.version import HEAD, VERSION_TABLE, needs_upgrade
+from hermesd.stores.version import HEAD, LOCK_SECONDS, VERSION_TABLE, needs_upgrade
 
 CONNECT_SECONDS = 10
 
@@ -60,6 +61,7 @@ def found_version(line: Line) -> str | None:
 async def migrated(line: Line, *, allowed: bool) -> None:
     """Bring the schema up to date in a process of its own, only if it is not.
 
+    An empty database gets its tables at once, here.
     Raises ConfigError where it may not be migrated or is newer than this program.
     """
     found = await trio.to_thread.run_sync(found_version, line)
@@ -69,6 +71,10 @@ async def migrated(line: Line, *, allowed: bool) -> None:
         raise ConfigError(
             [f"[store] the database has schema {found!r}, {HEAD!r} is needed and migrate is false"]
         )
+    if found is None:
+        found = await trio.to_thread.run_sync(_filled, line)
+        if not needs_upgrade(found):
+            return
     command = [sys.executable, "-m", "hermesd.stores.migrate", "-"]
     done = await trio.run_process(
         command,
@@ -80,6 +86,11 @@ async def migrated(line: Line, *, allowed: bool) -> None:
     if done.returncode != 0:
         lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
         raise StoreUnavailable(f"migration failed: {lines[-1] if lines else done.returncode}")
+
+
+def _filled(line: Line) -> str | None:
+    with translated(), contextlib.closing(open_migrating(line.url, LOCK_SECONDS)) as connection:
+        return fresh.fill(connection)
 
 
 def identify(line: Line, there: DatabaseTime) -> str:
