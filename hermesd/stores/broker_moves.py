@@ -6,14 +6,8 @@ from msgspec.structs import replace
 
 from hermesd.core.job import Job, Owner, Rung, Token
 from hermesd.core.outcome import OutcomeKind, Settlement, settle
-from hermesd.core.records import (
-    Claim,
-    ClaimAnswer,
-    ClaimVerdict,
-    PulledAnswer,
-    PulledOutcome,
-    Verdict,
-)
+from hermesd.core.pulled import PulledAnswer, PulledOutcome
+from hermesd.core.records import Claim, ClaimAnswer, ClaimVerdict, Verdict
 from hermesd.core.states import Move, State
 from hermesd.stores.micros import whole, whole_or_none
 from hermesd.stores.moves import Change, begun, queued, settled, unstorable

@@ -10,14 +10,8 @@ from msgspec.structs import replace
 from hermesd.core.errors import IllegalMove, NotFound
 from hermesd.core.job import Job, Token
 from hermesd.core.outcome import Settlement
-from hermesd.core.records import (
-    Cancelled,
-    Claim,
-    ClaimAnswer,
-    PulledAnswer,
-    PulledOutcome,
-    Verdict,
-)
+from hermesd.core.pulled import PulledAnswer, PulledOutcome
+from hermesd.core.records import Cancelled, Claim, ClaimAnswer, Verdict
 from hermesd.stores import broker_moves, moves
 from hermesd.stores.backend import Part, Verb
 from hermesd.stores.micros import micros, whole

@@ -2,39 +2,37 @@
 
 One task takes what waits and hands it to a `Backend` as one transaction, never waiting to fill a
 group: an idle store answers after one commit, a loaded one shares the commit. `Pace` decides on
-which thread.
+which thread. One job's own change, where nothing waits or is under way, is committed in its
+caller's task: that saves two turns of the event loop.
 
-A group that fails because of an item is halved until that item fails alone; a group that fails
-because of the database fails whole, and every waiter is told that nothing was done.
+What fails is looked into by `Divider`, on the thread.
 """
 
 from __future__ import annotations
 
 import time
-import traceback
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from enum import Enum
 from functools import partial
-from typing import Any
+from typing import Any, Final, TypeVar
 
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from hermesd.core.errors import Broken, HermesError, OutcomeUnknown, StoreUnavailable, Unstorable
-from hermesd.stores.backend import (
-    Answers,
-    Backend,
-    CommitUnknown,
-    ItemFault,
-    Part,
-    Verb,
-)
+from hermesd.core.errors import StoreUnavailable
+from hermesd.stores.backend import Answers, Backend, CommitUnknown, Part, Verb
+from hermesd.stores.divider import Divider, trace
 from hermesd.stores.hand import OwnThread
 from hermesd.stores.pace import HandOff, Pace
 from hermesd.stores.stats import GroupStats
-from hermesd.stores.work import Piece, Work
+from hermesd.stores.work import Work
+
+T = TypeVar("T")
+
+# What comes once for each job: the changes that are worth it.
+_A_JOBS_OWN: Final = frozenset({Verb.BEAR, Verb.SETTLE})
 
 
 class _Tending(Enum):
@@ -74,7 +72,7 @@ class GroupCommit:
         self._thread = OwnThread("hermesd-store")
         self._beside = trio.CapacityLimiter(1)  # for what goes on beside that thread
         self._tending = _Tending.NONE
-        self._unknown: CommitUnknown | None = None  # of the group that is under way
+        self._divider = Divider(backend, self.stats, log)
         self._rows = 0  # waiting or under way; touched by the event loop only
         self._open = True
         self._ended = False
@@ -106,6 +104,8 @@ class GroupCommit:
         if self._rows >= self._max_pending:
             raise StoreUnavailable(f"{self._rows} changes wait for the store already")
         work = Work(Part(verb=verb, items=tuple(items), at=at), whole=whole, weight=weight)
+        if weight == 1 and verb in _A_JOBS_OWN and self._commit_alone(work):
+            return work.answers
         self._rows += weight
         self._waiting.append(work)
         self._rouse()
@@ -159,13 +159,30 @@ class GroupCommit:
             while self._tending is _Tending.AHEAD:
                 await self._rest()
         except Exception as error:  # a defect must reach the callers, not end the program
-            self._log.error("the store's committing task has ended", trace=_trace(error))
+            self._log.error("the store's committing task has ended", trace=trace(error))
         finally:
             self._ended = True
             self._thread.close()
             self._backend.close()
             self._abandon()
             ended.set()
+
+    def _commit_alone(self, work: Work) -> bool:
+        """Commit it in this task, where the store is idle; False where that was not done.
+
+        Once a turn of the loop: what else comes in it waits for the committing task, which is
+        roused, so that it is one commit, and the loop does not stand still for many in a row.
+        """
+        resting = self._resting is not None and not self._waiting
+        if not resting or self._ahead is not None:
+            return False
+        if not self._pace.inline(work.weight, trio.current_time()):
+            return False
+        if not self._commit_here((work,)):
+            work.tried = True
+            return False
+        self._rouse()
+        return True
 
     async def _tend_ahead(self) -> None:
         try:
@@ -177,10 +194,11 @@ class GroupCommit:
     async def _commit_next(self) -> None:
         """One group: on this thread while that is quick, else on the other one."""
         group = self._next_group()
-        live = [work for work in group if not work.withdrawn]
+        # One that was tried is gone through with: it may be committed, and that is looked up.
+        live = [work for work in group if work.tried or not work.withdrawn]
         try:
-            if live and not await self._commit_at_once(live):
-                await self._thread.run(partial(self._commit_group, live))
+            if live and (live[0].tried or not await self._commit_at_once(live)):
+                await self._beside_the_loop(partial(self._divider.commit, live), _weight(live))
         finally:
             self._deliver(group)
         if self._waiting:
@@ -188,41 +206,66 @@ class GroupCommit:
 
     async def _commit_at_once(self, group: Sequence[Work]) -> bool:
         """One try, without waiting for another program; False where it takes more than that."""
+        if self._ahead is None and self._pace.inline(_weight(group), trio.current_time()):
+            return self._commit_here(group)
         parts = [work.part for work in group]
-        inline = self._pace.inline(sum(work.weight for work in group), trio.current_time())
         begun = time.perf_counter()
         try:
-            answers = await self._tried(parts, inline=inline)
-        except CommitUnknown as unknown:
-            self._unknown = unknown
-            return False
-        except Exception:
-            return False
+            if self._ahead is not None:
+                answers = await self._ahead(parts)
+            else:
+                commit = self._backend.at_once(parts)
+                if commit is None:
+                    return False
+                answers = await self._beside_the_loop(commit, _weight(group))
+        except Exception as error:
+            return self._failed(error)
+        return self._committed(group, answers, time.perf_counter() - begun)
+
+    async def _beside_the_loop(self, commit: Callable[[], T], rows: int) -> T:
+        """What it answers or raises; only the time of the call itself counts."""
+
+        def timed() -> T:
+            begun = time.perf_counter()
+            try:
+                return commit()
+            finally:
+                self._pace.took_beside(time.perf_counter() - begun, rows)
+
+        return await self._thread.run(timed)
+
+    def _commit_here(self, group: Sequence[Work]) -> bool:
+        """The same on this thread, without a checkpoint."""
+        parts = [work.part for work in group]
+        begun = time.perf_counter()
+        try:
+            commit = self._backend.at_once(parts)
+            answers = commit() if commit else self._backend.commit(parts, wait=False)
+        except Exception as error:
+            return self._failed(error)
         finally:
             seconds = time.perf_counter() - begun
-            if inline:
-                self._pace.took(seconds, trio.current_time())
+            self._pace.took(seconds, trio.current_time())
+        return self._committed(group, answers, seconds)
+
+    def _failed(self, error: Exception) -> bool:
+        """The divider tries again, or looks up what became of it."""
+        if isinstance(error, CommitUnknown):
+            self._divider.unknown = error
+        return False
+
+    def _committed(self, group: Sequence[Work], answers: Answers | None, seconds: float) -> bool:
         if answers is None:
             return False
         for work, answer in zip(group, answers, strict=True):
             work.answers = list(answer)
-        self._count(seconds, sum(len(part.items) for part in parts))
+        self.stats.committed(seconds, sum(len(work.part.items) for work in group))
         return True
 
-    async def _tried(self, parts: Sequence[Part], *, inline: bool) -> Answers | None:
-        if self._ahead is not None:
-            return await self._ahead(parts)
-        commit = self._backend.at_once(parts)
-        if commit is None and inline:
-            commit = partial(self._backend.commit, parts, wait=False)
-        if commit is None:
-            return None
-        return commit() if inline else await self._thread.run(commit)
-
     def _next_group(self) -> list[Work]:
-        """What waits, at most `max_group` rows but one work at least."""
+        """What waits, at most `max_group` rows but one work at least; one that was tried alone."""
         group = [self._waiting.popleft()]
-        rows = group[0].weight
+        rows = self._max_group if group[0].tried else group[0].weight
         while self._waiting and rows + self._waiting[0].weight <= self._max_group:
             group.append(self._waiting.popleft())
             rows += group[-1].weight
@@ -243,86 +286,6 @@ class GroupCommit:
             self._rows -= work.weight
             work.wake()
 
-    def _commit_group(self, group: Sequence[Work]) -> None:
-        for work in group:
-            work.answers = [None] * len(work.part.items)
-        try:
-            self._store([Piece(work, 0, len(work.part.items)) for work in group])
-        except Exception as error:  # a defect must reach the callers, not end the thread
-            self._log.error("store group failed", trace=_trace(error))
-            for work in group:
-                work.fail(Broken(f"the store failed: {error!r}"))
 
-    def _store(self, pieces: Sequence[Piece]) -> None:
-        try:
-            self._commit(pieces)
-        except (StoreUnavailable, OutcomeUnknown) as error:
-            self.stats.failed_groups += 1
-            self.stats.failing = True
-            self._log.warning("store commit failed", error=error.detail, changes=len(pieces))
-            for piece in pieces:
-                piece.fail(error)
-        except Exception as error:
-            self._divide(pieces, error)
-
-    def _commit(self, pieces: Sequence[Piece]) -> None:
-        parts = [piece.part() for piece in pieces]
-        begun = time.perf_counter()
-        unknown, self._unknown = self._unknown, None
-        try:
-            answers = self._look_up(unknown) if unknown else self._backend.commit(parts)
-        except CommitUnknown as doubt:
-            answers = self._look_up(doubt)
-        self._count(time.perf_counter() - begun, sum(len(part.items) for part in parts))
-        for piece, answer in zip(pieces, answers, strict=True):
-            piece.answer(answer)
-
-    def _count(self, seconds: float, items: int) -> None:
-        self.stats.seconds.observe(seconds)
-        self.stats.sizes.observe(items)
-        self.stats.failing = False
-        self.stats.commits += 1
-        self.stats.items += items
-
-    def _look_up(self, unknown: CommitUnknown) -> Answers:
-        detail = "the store did not tell whether the change was committed"
-        if unknown.evidence is None:
-            raise OutcomeUnknown(detail)
-        try:
-            landed = self._backend.landed(unknown.evidence)
-        except StoreUnavailable:
-            raise OutcomeUnknown(detail) from None
-        if not landed:
-            raise StoreUnavailable("the store could not commit the change")
-        return unknown.answers
-
-    def _divide(self, pieces: Sequence[Piece], error: Exception) -> None:
-        """Store each half by itself; a single item fails alone, or is replaced."""
-        if len(pieces) > 1:
-            middle = len(pieces) // 2
-            self._store(pieces[:middle])
-            self._store(pieces[middle:])
-        elif halves := pieces[0].halves():
-            self._store(halves[:1])
-            self._store(halves[1:])
-        else:
-            self._fail_alone(pieces[0], error)
-
-    def _fail_alone(self, piece: Piece, error: Exception) -> None:
-        if not isinstance(error, ItemFault):
-            self._log.error("store item failed", trace=_trace(error))
-            piece.fail(error if isinstance(error, HermesError) else Broken(repr(error)))
-            return
-        self._log.warning("store item refused", error=str(error), verb=str(piece.work.part.verb))
-        other = self._backend.instead(piece.part(), str(error))
-        if other is None:
-            piece.fail(Unstorable(str(error)))
-            return
-        stand_in = Work(other, whole=True, weight=1)
-        self._store([Piece(stand_in, 0, 1)])
-        piece.answer(stand_in.answers)
-
-
-def _trace(error: Exception) -> str:
-    """A traceback without local variables, which would put payloads into the log."""
-    return "".join(traceback.format_exception(error))
+def _weight(group: Sequence[Work]) -> int:
+    return sum(work.weight for work in group)

@@ -7,6 +7,7 @@ tells whether it hit. Where one change hits nothing, none is made.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, Final
 
 from hermesd.core.job import Job
@@ -17,7 +18,7 @@ from hermesd.stores.backend import Evidence, Part, Verb
 from hermesd.stores.micros import micros, micros_or_none
 from hermesd.stores.moves import admitted, assigned
 from hermesd.stores.order import OrderKeys
-from hermesd.stores.rows import changing, identity, text
+from hermesd.stores.rows import row_of, text
 
 SUCCEEDED: Final = ("id", "lease", "result", "at", "started_us")
 ASSIGNED: Final = (
@@ -37,14 +38,15 @@ ASSIGNED: Final = (
 class HotRows:
     """The rows of one group, and what their parts are answered when it is committed.
 
-    `born` has the values of `rows.COLUMNS`, `succeeded` those of SUCCEEDED, `assigned` of ASSIGNED.
+    `newborn` has jobs with their places, `succeeded` the values of SUCCEEDED, `assigned` those of
+    ASSIGNED.
     `mark` is the time at which the job of `evidence` has ended, or was assigned: another one's
     change can have left the job in the same state under the same lease.
     """
 
     def __init__(self, keys: OrderKeys) -> None:
         self._keys = keys
-        self.born: list[tuple[Any, ...]] = []
+        self.newborn: list[tuple[Job, int]] = []
         self.succeeded: list[tuple[Any, ...]] = []
         self.assigned: list[tuple[Any, ...]] = []
         self.evidence: Evidence | None = None  # None as long as there is nothing to write
@@ -65,10 +67,15 @@ class HotRows:
             return self._assign(part.items)
         return None
 
+    @cached_property
+    def born(self) -> list[tuple[Any, ...]]:
+        """The values of `rows.COLUMNS` of all new jobs; asked for when nothing more is added."""
+        return [row_of(job, place) for job, place in self.newborn]
+
     def _bear(self, asked: Sequence[Job], at: float) -> list[Job]:
         jobs = [admitted(job, at) for job in asked]
         place = self._keys.next
-        self.born += [identity(job) + changing(job, place(at)) for job in jobs]
+        self.newborn += [(job, place(at)) for job in jobs]
         self.evidence = (jobs[0].id, str(jobs[0].state), jobs[0].lease)
         return jobs
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from hermesd.core.job import Job, Token
-from hermesd.core.records import BrokerRange, PulledAnswer, PulledOutcome, Verdict
+from hermesd.core.pulled import PulledAnswer, PulledOutcome
+from hermesd.core.records import BrokerRange, Verdict
 from hermesd.stores.backend import Verb
 from hermesd.stores.micros import micros
 from hermesd.stores.moves import check_settleable

@@ -4,38 +4,47 @@ To wake the other thread and to be woken by it costs 80 µs of processor time an
 so that a small group is done soonest where it is. With a large one SQLite and the disk work beside
 the loop, and what comes meanwhile makes the next group larger (measured, in turns within one run,
 fsync 140 µs: at 32 connections, 21 rows a group, no difference; at 128, 130 rows, 22 % less for
-the loop to do and 3 to 7 % more jobs). A slow disk must never stop the loop: after one slow commit
-everything is handed off for a while.
+the loop to do and 3 to 7 % more jobs).
+
+A slow disk must never stop the loop: what slow commits took of it is paid back with many times as
+much time without any. Rare hiccups are paid in advance. Where the disk is slow all the time,
+commits come back when one beside the loop was quick.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-SLOW_SECONDS: Final = 0.02  # one commit like this, and commits are handed off
-MEAN_SLOW_SECONDS: Final = 0.002  # or when they take as long as this on average
-HANDED_OFF_SECONDS: Final = 5.0
+QUICK_SECONDS: Final = 0.002  # a commit that takes no longer may always be on the loop
+PAYBACK: Final = 50.0  # others make up at most 2 % of all time
+ADVANCE_SECONDS: Final = 1.0  # that can have been paid already: 20 ms of commits
+LONGEST_SECONDS: Final = 60.0  # away from the loop, however long it stood still
 SMALL_ROWS: Final = 16  # larger groups are worth a hand-off
-_WEIGHT: Final = 0.05
 
 
 class Pace:
     """Learns from how long commits took; times are monotonic seconds."""
 
     def __init__(self) -> None:
-        self._mean = 0.0
-        self._handed_off_until = float("-inf")
+        self._paid_at = float("-inf")
+        self._slow_beside = False
 
     def inline(self, rows: int, now: float) -> bool:
         """Whether to commit so many rows on the loop's thread."""
-        return rows <= SMALL_ROWS and now >= self._handed_off_until
+        return rows <= SMALL_ROWS and now >= self._paid_at and not self._slow_beside
 
     def took(self, seconds: float, now: float) -> None:
-        """A commit on the loop's thread took so long."""
-        self._mean += (seconds - self._mean) * _WEIGHT
-        if seconds > SLOW_SECONDS or self._mean > MEAN_SLOW_SECONDS:
-            self._mean = 0.0
-            self._handed_off_until = now + HANDED_OFF_SECONDS
+        """A commit on the loop's thread took so long, up to now."""
+        if seconds > QUICK_SECONDS:
+            paid = max(self._paid_at, now - ADVANCE_SECONDS) + seconds * PAYBACK
+            self._paid_at = min(paid, now + LONGEST_SECONDS)
+
+    def took_beside(self, seconds: float, rows: int) -> None:
+        """One on the other thread; large ones and those in a busy program can look slow there."""
+        if seconds <= QUICK_SECONDS:
+            self._slow_beside = False
+        elif rows <= SMALL_ROWS:
+            self._slow_beside = True
 
 
 class HandOff(Pace):

@@ -144,6 +144,11 @@ def changing(job: Job, order_key: int) -> tuple[Any, ...]:
     )
 
 
+def row_of(job: Job, order_key: int) -> tuple[Any, ...]:
+    """The values of COLUMNS."""
+    return identity(job) + changing(job, order_key)
+
+
 def text(raw: bytes | msgspec.Raw) -> str:
     """JSON bytes as text; raises UnicodeDecodeError for what is not UTF-8."""
     return str(raw, "utf-8")

@@ -26,3 +26,11 @@ class GroupStats(msgspec.Struct, kw_only=True):
     failing: bool = False
     seconds: Buckets = msgspec.field(default_factory=lambda: Buckets(_SECONDS))
     sizes: Buckets = msgspec.field(default_factory=lambda: Buckets(_SIZES))
+
+    def committed(self, seconds: float, items: int) -> None:
+        """A group of so many changes was."""
+        self.seconds.observe(seconds)
+        self.sizes.observe(items)
+        self.failing = False
+        self.commits += 1
+        self.items += items

@@ -13,9 +13,12 @@ from hermesd.stores.backend import Part
 
 
 class Work:
-    """One caller's items, their answers, and the task that waits for them."""
+    """One caller's items, their answers, and the task that waits for them.
 
-    __slots__ = ("answers", "part", "task", "weight", "whole", "withdrawn")
+    `tried` says that a commit of it alone has failed, or may have.
+    """
+
+    __slots__ = ("answers", "part", "task", "tried", "weight", "whole", "withdrawn")
 
     def __init__(self, part: Part, *, whole: bool, weight: int) -> None:
         self.part = part
@@ -24,6 +27,7 @@ class Work:
         self.answers: list[Any] = []
         self.task: trio.lowlevel.Task | None = None
         self.withdrawn = False
+        self.tried = False
 
     async def done(self) -> None:
         """Wait for `wake()`; called by one task. A caller that gives up withdraws its items."""

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import trio
 
 from hermesd.core.job import Job, Owner, Token
-from hermesd.core.records import BrokerRange, PulledAnswer, PulledOutcome
+from hermesd.core.pulled import PulledAnswer, PulledOutcome
+from hermesd.core.records import BrokerRange
 from hermesd.stores import broker_moves
 from hermesd.stores.micros import whole
 from hermesd.stores.moves import check_settleable

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import TypeVar
 
 import trio
@@ -146,9 +146,12 @@ class UnsteadySchedules:
         *,
         next_at: float | None,
         replace: bool,
+        expected: Collection[str] | None = None,
     ) -> Schedule:
         """See Schedules."""
-        return await self._at().put(name, definition, source, next_at=next_at, replace=replace)
+        return await self._at().put(
+            name, definition, source, next_at=next_at, replace=replace, expected=expected
+        )
 
     async def pause(
         self, name: str, revision: int, *, paused: bool, next_at: float | None
@@ -156,9 +159,11 @@ class UnsteadySchedules:
         """See Schedules."""
         return await self._at().pause(name, revision, paused=paused, next_at=next_at)
 
-    async def delete(self, name: str, source: Source) -> None:
+    async def delete(
+        self, name: str, source: Source, *, expected: Collection[str] | None = None
+    ) -> None:
         """See Schedules."""
-        await self._at().delete(name, source)
+        await self._at().delete(name, source, expected=expected)
 
     async def get(self, name: str) -> Schedule | None:
         """See Schedules."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -15,7 +15,7 @@ import trio.testing
 from hermesd.core.errors import Broken, OutcomeUnknown, StoreUnavailable, Unstorable
 from hermesd.stores.backend import Answers, CommitUnknown, Evidence, ItemFault, Part, Verb
 from hermesd.stores.group import GroupCommit
-from hermesd.stores.pace import HANDED_OFF_SECONDS, SLOW_SECONDS, SMALL_ROWS, Pace
+from hermesd.stores.pace import SMALL_ROWS, Pace
 
 
 class HeldBackend:
@@ -398,11 +398,140 @@ async def test_what_ahead_does_not_do_the_backend_does(
     assert group.stats.commits == 2
 
 
-def test_after_a_slow_commit_everything_is_handed_off_for_a_while() -> None:
-    """And so are large groups, always."""
-    pace = Pace()
-    assert pace.inline(1, 0.0)
-    assert not pace.inline(SMALL_ROWS + 1, 0.0)
-    pace.took(SLOW_SECONDS * 2, 1.0)
-    assert not pace.inline(1, 1.0 + HANDED_OFF_SECONDS / 2)
-    assert pace.inline(1, 1.0 + HANDED_OFF_SECONDS)
+class NotingPace(Pace):
+    """Remembers what it was told of the other thread."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.beside: list[int] = []
+
+    def took_beside(self, seconds: float, rows: int) -> None:
+        """See Pace."""
+        assert seconds > 0
+        self.beside.append(rows)
+        super().took_beside(seconds, rows)
+
+
+async def test_the_pace_learns_from_the_other_thread_too() -> None:
+    """By all that is committed there, however it got there."""
+    backend, pace = AtOnceBackend(), NotingPace()
+    group = GroupCommit(
+        backend, max_group=1000, max_pending=1000, log=structlog.get_logger(), pace=pace
+    )
+    async with group.running():
+        await group.do(Verb.TOUCH, ["a"], 0.0)
+        await group.do(Verb.TOUCH, ["a"] * (SMALL_ROWS + 1), 0.0)
+        backend.locked = True
+        await group.do(Verb.TOUCH, ["a"] * 2, 0.0)
+    assert pace.beside == [SMALL_ROWS + 1, 2]
+
+
+def here(backend: HeldBackend) -> GroupCommit:
+    """A group commit that commits small groups on the loop's thread."""
+    return GroupCommit(
+        backend, max_group=100, max_pending=1000, log=structlog.get_logger(), pace=Pace()
+    )
+
+
+def at_once(call: Coroutine[Any, Any, list[Any]]) -> list[Any] | None:
+    """The answers of a call that does not wait for anything; None where it does."""
+    try:
+        call.send(None)
+    except StopIteration as end:
+        answers: list[Any] = end.value
+        return answers
+    call.close()
+    return None
+
+
+async def test_one_jobs_change_is_committed_in_its_callers_task() -> None:
+    """While the store is idle; what others ask for, or several jobs, is waited for."""
+    backend = AtOnceBackend()
+    group = here(backend)
+    async with group.running():
+        await trio.testing.wait_all_tasks_blocked()
+        assert at_once(group.do(Verb.BEAR, ["a"], 0.0)) == ["A"]
+        await trio.testing.wait_all_tasks_blocked()
+        assert at_once(group.do(Verb.SETTLE, ["b"], 0.0)) == ["B"]
+        assert (group.owed(), group.stats.commits, group.stats.items) == (None, 2, 2)
+        assert await group.do(Verb.TOUCH, ["c"], 0.0) == ["C"]
+        assert await group.do(Verb.BEAR, ["d", "e"], 0.0) == ["D", "E"]
+    assert backend.groups == [["a"], ["b"], ["c"], ["d", "e"]]
+
+
+async def test_in_one_turn_of_the_loop_one_change_is_committed_alone() -> None:
+    """What else comes in it is one commit, after the loop has looked at everything else."""
+    backend = AtOnceBackend()
+    group = here(backend)
+    async with group.running():
+        await trio.testing.wait_all_tasks_blocked()
+        async with trio.open_nursery() as callers:
+            for item in "abcd":
+                callers.start_soon(group.do, Verb.SETTLE, [item], 0.0)
+    assert [len(items) for items in backend.groups] == [1, 3]
+
+
+async def test_one_jobs_change_waits_for_what_is_under_way(backend: HeldBackend) -> None:
+    """Nothing overtakes, and what waits is shared."""
+    group = here(backend)
+    async with group.running(), trio.open_nursery() as callers:
+        callers.start_soon(group.do, Verb.TOUCH, ["a"] * (SMALL_ROWS + 1), 0.0)
+        await backend.busy()
+        callers.start_soon(group.do, Verb.BEAR, ["b"], 0.0)
+        callers.start_soon(group.do, Verb.SETTLE, ["c"], 0.0)
+        await trio.testing.wait_all_tasks_blocked()
+        assert not backend.groups
+        backend.let()
+    assert [sorted(items) for items in backend.groups[1:]] == [["b", "c"]]
+
+
+async def test_what_is_committed_at_once_has_the_database_tended() -> None:
+    """As any commit has."""
+    backend = AtOnceBackend()
+    group = here(backend)
+    async with group.running():
+        await trio.testing.wait_all_tasks_blocked()
+        backend.untended = True
+        assert at_once(group.do(Verb.BEAR, ["a"], 0.0)) == ["A"]
+    assert backend.tended[0] == "ahead"
+
+
+async def test_what_cannot_be_committed_at_once_is_waited_for() -> None:
+    """A locked database, and a bad item, which fails alone as it does in a group."""
+    backend = AtOnceBackend()
+    group = here(backend)
+    async with group.running():
+        await trio.testing.wait_all_tasks_blocked()
+        backend.locked = True
+        assert await group.do(Verb.BEAR, ["a"], 0.0) == ["A"]
+        assert backend.waited == [False, True]
+        backend.locked = False
+        (bad,) = await group.do(Verb.BEAR, [ItemFault("bad")], 0.0)
+    assert isinstance(bad, Unstorable)
+    assert backend.groups == [["a"]]
+
+
+@pytest.mark.parametrize("fate", [True, False], ids=["it happened", "it did not"])
+async def test_an_unknown_fate_is_looked_up_though_the_caller_has_left(fate: bool) -> None:
+    """Of that change alone: what came beside it is stored as ever."""
+    backend = AtOnceBackend()
+    group = here(backend)
+    answers: list[Any] = []
+    async with group.running():
+        await trio.testing.wait_all_tasks_blocked()
+        async with trio.open_nursery() as callers:
+            leaving = trio.CancelScope()
+
+            async def doubtful() -> None:
+                with leaving:
+                    backend.fate = fate
+                    leaving.cancel()
+                    await group.do(Verb.BEAR, ["a"], 0.0)
+                backend.fate = None
+                answers.extend(await group.do(Verb.BEAR, ["b"], 0.0))
+
+            callers.start_soon(doubtful)
+        await trio.testing.wait_all_tasks_blocked()
+        assert at_once(group.do(Verb.BEAR, ["c"], 0.0)) == ["C"]
+    assert answers == ["B"]
+    assert backend.groups == [["a"], ["b"], ["c"]]

@@ -66,7 +66,7 @@ async def test_all_three_kinds_go_into_one_statement(opener: Opener, clock: Manu
     async with opener() as store:
         scene = Scene(store, clock)
         await scene.living("inc-1")
-        waiting, running = await scene.queued(), await scene.running()
+        waiting, running = await scene.queued(), [await scene.running(), await scene.running()]
         before = store.stats().commits
         answers: dict[str, Any] = {}
 
@@ -80,15 +80,17 @@ async def test_all_three_kinds_go_into_one_statement(opener: Opener, clock: Manu
             answers["assign"] = await store.jobs.assign([order])
 
         async def settle() -> None:
-            answers["settle"] = await scene.settle(running, Move.SUCCEED)
+            settlements = [scene.outcome(job, Move.SUCCEED) for job in running]
+            answers["settle"] = await store.jobs.settle(settlements)
 
         async with trio.open_nursery() as nursery:
             for call in (insert, assign, settle):
                 nursery.start_soon(call)
         assert store.stats().commits == before + 1
-        assert answers["settle"] is Verdict.RECORDED
+        assert answers["settle"] == [Verdict.RECORDED] * 2
         assert answers["assign"] == [await scene.now(waiting)]
-        assert (await scene.now(running)).state is State.SUCCEEDED
+        for job in running:
+            assert (await scene.now(job)).state is State.SUCCEEDED
         for submitted in answers["insert"]:
             assert await scene.now(submitted.job) == submitted.job
 

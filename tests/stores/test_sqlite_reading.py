@@ -11,13 +11,16 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
-from hermesd.core.job import Job
+from hermesd.core.backoff import Backoff, BackoffKind
+from hermesd.core.job import ErrorInfo, Job
 from hermesd.core.records import Waiting
 from hermesd.stores.moves import admitted
 from hermesd.stores.rows import as_json, changing, identity
 from hermesd.stores.sqlite import fresh
 from hermesd.stores.sqlite.connection import open_reader, open_writer
+from hermesd.stores.sqlite.listing import get_many
 from hermesd.stores.sqlite.queue_questions import PAIRS_PER_QUERY, waiting
 from hermesd.stores.sqlite.statements import INSERT_ALL
 
@@ -48,3 +51,53 @@ def test_what_waits_is_read_in_one_step_and_in_order(
     assert [job.id for job in found] == [job.id for job in best_first[:250]]
     assert len(ran) == statements
     assert all(statement.startswith("SELECT group_concat(r)") for statement in ran)
+
+
+# One job that has them all, and for each of its values one that lacks it.
+ODD = {
+    "priority": 7,
+    "labels": {"a": "ü"},
+    "attempts": 2,
+    "max_attempts": 5,
+    "timeout": 1.5,
+    "backoff": Backoff(kind=BackoffKind.FIXED, seconds=2.0),
+    "run": 3,
+    "lease": 4,
+    "crash_count": 1,
+    "crash_limit": 9,
+    "cancel_requested": True,
+    "created_at": 1e9 + 1.0,
+    "updated_at": 1e9 + 2.0,
+    "enqueued_at": 1e9 + 3.0,
+    "run_at": 1e9 + 4.0,
+    "error": ErrorInfo(kind="error", message="'\"\\"),
+    "idempotency_key": "k",
+    "trace_context": "c",
+    "limit_key": "l",
+    "payload": msgspec.Raw(b'["\\u00fc \\"", null]'),
+}
+
+
+def test_what_waits_is_read_as_any_other_job(tmp_path: Path) -> None:
+    """Whatever it shares with those beside it, each has its own values."""
+    database = tmp_path / "a.db"
+    database.touch()
+    assert fresh.make(database, 1.0)
+    plain = Job(id="plain", type="t", payload=msgspec.Raw(b"{}"), created_at=1e9, updated_at=1e9)
+    odd = replace(plain, id="odd", **ODD)
+    less = [replace(odd, id=f"no-{name}", **{name: getattr(plain, name)}) for name in ODD]
+    jobs = [plain, *less, odd, replace(plain, id="plain-2")]
+    rows = [identity(job) + changing(job, at) for at, job in enumerate(jobs, 1)]
+    with closing(open_writer(database, 1.0)) as writer:
+        writer.execute(INSERT_ALL, (as_json(rows),))
+    with closing(open_reader(database, 1.0)) as reader:
+        found = waiting(Waiting(pairs=(("default", "t"),), limit=100), reader)
+        assert sorted(found, key=by_id) == sorted(jobs, key=by_id)
+        assert sorted(get_many([job.id for job in jobs], reader), key=by_id) == sorted(
+            jobs, key=by_id
+        )
+
+
+def by_id(job: Job) -> str:
+    """To sort by."""
+    return job.id

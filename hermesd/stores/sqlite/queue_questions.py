@@ -10,29 +10,28 @@ import msgspec
 from hermesd.core.job import HIGHEST_PRIORITY, LOWEST_PRIORITY, Job, Token
 from hermesd.core.records import BrokerRange, Waiting
 from hermesd.stores.micros import micros, seconds_or_none
-from hermesd.stores.rows import Row, to_job
 from hermesd.stores.sqlite import statements
-from hermesd.stores.sqlite.rows import AS_JSON, fetch
+from hermesd.stores.sqlite.rows import AS_WAITING, WaitingRow, fetch_waiting
 
 PAIRS_PER_QUERY: Final = 100  # SQLite takes at most 500 parts of a compound SELECT
 
 
 def waiting(wanted: Waiting, connection: sqlite3.Connection) -> list[Job]:
     """Queued jobs of the store, highest priority first, then by their place."""
-    found: list[Row] = []
+    found: list[WaitingRow] = []
     pairs = list(dict.fromkeys(wanted.pairs))
     for start in range(0, len(pairs), PAIRS_PER_QUERY):
         some = pairs[start : start + PAIRS_PER_QUERY]
         parts = " UNION ALL ".join([statements.WAITING_IN_PAIR] * len(some))
         query = (
-            f"SELECT {AS_JSON} AS r FROM ({parts} ORDER BY 2 DESC, 3 LIMIT ?) AS best "
+            f"SELECT {AS_WAITING} AS r FROM ({parts} ORDER BY 2 DESC, 3 LIMIT ?) AS best "
             "CROSS JOIN jobs ON jobs.id = best.id ORDER BY best.priority DESC, best.order_key"
         )
         values = [value for pair in some for value in (*pair, wanted.limit)]
-        found += fetch(connection, query, (*values, wanted.limit))
+        found += fetch_waiting(connection, query, (*values, wanted.limit))
     if len(pairs) > PAIRS_PER_QUERY:
         found.sort(key=lambda row: (-row.priority, row.order_key))
-    return [to_job(row) for row in found[: wanted.limit]]
+    return [row.job() for row in found[: wanted.limit]]
 
 
 def next_due(connection: sqlite3.Connection) -> float | None:

@@ -8,13 +8,68 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
-from hermesd.stores.rows import COLUMNS, Row
+from hermesd.core.job import Job
+from hermesd.stores.micros import seconds, seconds_or_none
+from hermesd.stores.rows import COLUMNS, Row, to_job
 
 AS_JSON: Final = "json_array(" + ", ".join(f"jobs.{name}" for name in COLUMNS) + ")"
+
+
+# What hardly two jobs share comes first, then the whole row with nothing in those places.
+_NOTHING: Final = {
+    "id": "''",
+    "payload": "''",
+    "created_us": "0",
+    "updated_us": "0",
+    "enqueued_us": "NULL",
+    "idempotency_key": "NULL",
+    "trace_context": "NULL",
+    "order_key": "0",
+}
+AS_WAITING: Final = (
+    "json_array(best.priority, "
+    + ", ".join(f"jobs.{name}" for name in _NOTHING)
+    + f", json_array({', '.join(_NOTHING.get(name, f'jobs.{name}') for name in COLUMNS)}))"
+)
+
+
+class WaitingRow(msgspec.Struct, frozen=True, array_like=True):
+    """One row of AS_WAITING."""
+
+    priority: int
+    id: str
+    payload: str
+    created_us: int
+    updated_us: int
+    enqueued_us: int | None
+    idempotency_key: str | None
+    trace_context: str | None
+    order_key: int
+    shared: msgspec.Raw
+
+    def job(self) -> Job:
+        """The same as `to_job` makes of a whole row, in a third of the time."""
+        return replace(
+            _with_shared(bytes(self.shared)),
+            id=self.id,
+            payload=msgspec.Raw(self.payload.encode()),
+            created_at=seconds(self.created_us),
+            updated_at=seconds(self.updated_us),
+            enqueued_at=seconds_or_none(self.enqueued_us),
+            idempotency_key=self.idempotency_key,
+            trace_context=self.trace_context,
+        )
+
+
+@lru_cache(maxsize=256)  # most jobs that wait share a handful
+def _with_shared(row: bytes) -> Job:
+    return to_job(msgspec.json.decode(row, type=Row))
 
 
 def as_json_list(values: Iterable[str]) -> str:
@@ -24,6 +79,17 @@ def as_json_list(values: Iterable[str]) -> str:
 
 def fetch(connection: sqlite3.Connection, query: str, parameters: Sequence[Any] = ()) -> list[Row]:
     """The rows of a query `SELECT <AS_JSON> AS r ...`, in its order, in one step of SQLite."""
+    return msgspec.json.decode(_fetched(connection, query, parameters), type=list[Row])
+
+
+def fetch_waiting(
+    connection: sqlite3.Connection, query: str, parameters: Sequence[Any]
+) -> list[WaitingRow]:
+    """The same of a query `SELECT <AS_WAITING> AS r ...`."""
+    return msgspec.json.decode(_fetched(connection, query, parameters), type=list[WaitingRow])
+
+
+def _fetched(connection: sqlite3.Connection, query: str, parameters: Sequence[Any]) -> str:
     whole = f"SELECT group_concat(r) FROM ({query})"
     (found,) = connection.execute(whole, parameters).fetchone()
-    return [] if found is None else msgspec.json.decode(f"[{found}]", type=list[Row])
+    return f"[{found or ''}]"

@@ -13,7 +13,7 @@ from hermesd.core.errors import StoreUnavailable
 from hermesd.stores.backend import Answers, CommitUnknown, Evidence, Part, Verb
 from hermesd.stores.hot import HotRows
 from hermesd.stores.order import OrderKeys
-from hermesd.stores.sqlite import hot, statements
+from hermesd.stores.sqlite import hot, log, statements
 from hermesd.stores.sqlite.connection import (
     is_busy,
     is_of_item,
@@ -25,7 +25,8 @@ from hermesd.stores.sqlite.job_tables import SqliteTables
 from hermesd.stores.tables import LateChange
 from hermesd.stores.transaction import apply, instead
 
-ROWS_IN_LOG: Final = 4000  # rows changed between two checkpoints, about 16 MB of log
+ROWS_IN_LOG: Final = 4000  # rows changed between two checkpoints, 4 to 40 MB of log
+ROWS_TO_STRETCH: Final = 200  # rows changed, and a log will be used enough to be made long at once
 ROWS_A_PAGE: Final = 8  # rows that lie side by side, as those of one submission or purge do
 
 
@@ -39,6 +40,8 @@ class SqliteWriter:
         self._keys = OrderKeys(0)
         self._waits = True  # as a connection is opened
         self._rows_in_log = 0
+        self._stretched = False
+        self._copied = False
 
     def at_once(self, parts: Sequence[Part]) -> Callable[[], Answers] | None:
         """See Backend.at_once."""
@@ -68,21 +71,20 @@ class SqliteWriter:
         return answers
 
     def needs_tending(self) -> bool:
-        """See Backend: the log is copied back after so many rows."""
-        return self._rows_in_log >= ROWS_IN_LOG
+        """See Backend: the log is copied back after so many rows, and once it is made long."""
+        return self._rows_in_log >= (ROWS_IN_LOG if self._stretched else ROWS_TO_STRETCH)
 
     def tend_ahead(self) -> None:
-        """Copy back what is in the log now, on a connection of its own."""
-        with (
-            contextlib.suppress(sqlite3.Error),
-            contextlib.closing(
-                open_writer(self._database, self._busy_timeout_seconds)
-            ) as connection,
-        ):
-            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        """Copy back what is in the log, on a connection of its own; the first time, stretch it."""
+        self._copied = self._stretched
+        self._stretched = True
+        tended = log.copy_back if self._copied else log.stretch
+        tended(self._database, self._busy_timeout_seconds)
 
     def tend(self) -> None:
         """Copy back the rest, so that the log begins anew."""
+        if not self._copied:
+            return
         self._rows_in_log = 0
         with contextlib.suppress(sqlite3.Error, StoreUnavailable):
             self._connected().execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
