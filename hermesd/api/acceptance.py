@@ -10,7 +10,7 @@ from typing import Protocol
 import trio
 
 from hermesd.config.live import Live
-from hermesd.core.registry import Held
+from hermesd.core.workerview import Held
 
 PATIENCE_TICK_SECONDS = 0.05
 
@@ -75,12 +75,20 @@ class Patience:
         self._waits: deque[tuple[float, Sequence[Wait]]] = deque()
         self._running = False
 
-    def bound(self, waits: Sequence[Wait]) -> None:
-        """Have them given up after the time, or at most PATIENCE_TICK_SECONDS later."""
-        until = trio.current_time() + self._live.config.api.dispatch_wait_seconds
+    @property
+    def seconds(self) -> float:
+        """How long a wait is that begins now."""
+        return self._live.config.api.dispatch_wait_seconds
+
+    def bound(self, waits: Sequence[Wait], since: float | None = None) -> None:
+        """Have them given up after the time, or at most PATIENCE_TICK_SECONDS later.
+
+        They have begun now, or at `since` in trio's time.
+        """
+        until = (trio.current_time() if since is None else since) + self.seconds
         shorter = bool(self._waits) and until < self._waits[-1][0]
         self._waits.append((until, waits))
-        if shorter:  # the time was changed since: the soonest must be the first
+        if shorter:  # it began before, or the time was changed: the soonest must be the first
             self._waits = deque(sorted(self._waits, key=itemgetter(0)))
         if not self._running:
             self._running = True
@@ -116,6 +124,11 @@ class Waiter:
         self._came: Callable[[], None] | None = came
         self.worker_id: str | None = None
         self.note = "committed; the worker has not answered yet"
+
+    @property
+    def told(self) -> bool:
+        """Whether the word is in, or is not waited for any more."""
+        return self._came is None
 
     def accepted(self, worker_id: str) -> None:
         """A worker has the job."""

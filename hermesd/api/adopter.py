@@ -20,7 +20,7 @@ from hermesd.config.sections import LivenessSection
 from hermesd.core.apis import ApiLife, Watch
 from hermesd.core.errors import OutcomeUnknown, Unavailable
 from hermesd.core.job import Job
-from hermesd.core.registry import Held, WorkerView
+from hermesd.core.workerview import Held, WorkerView
 
 MOST_ADOPTED: Final = 1000  # in one commit
 RETRY_SECONDS: Final = 1.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from hermesd.api.present import error_view, rfc3339
+from hermesd.api.present import error_view, rfc3339, time_or_none
 from hermesd.api.views import AttemptView
 from hermesd.core.events import EventKind
 from hermesd.core.job import Job
@@ -35,7 +35,7 @@ def attempts_of(job: Job, events: Sequence[EventRecord]) -> list[AttemptView]:
             attempt=event.attempt,
             worker_id=event.worker_id,
             rung=event.rung,
-            started_at=_time(event.started_at),
+            started_at=time_or_none(event.started_at),
             ended_at=rfc3339(event.time),
             outcome=event.kind,
             error=error_view(event.error),
@@ -55,12 +55,8 @@ def _by_row(job: Job) -> AttemptView:
         attempt=job.attempts,
         worker_id=job.worker_id,
         rung=job.rung,
-        started_at=_time(job.started_at),
-        ended_at=_time(job.finished_at),
+        started_at=time_or_none(job.started_at),
+        ended_at=time_or_none(job.finished_at),
         outcome=str(job.state),
         error=None,
     )
-
-
-def _time(seconds: float | None) -> str | None:
-    return None if seconds is None else rfc3339(seconds)

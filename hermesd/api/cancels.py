@@ -13,8 +13,8 @@ import msgspec
 from hermesd.api.lines import Lines
 from hermesd.api.state import ApiState
 from hermesd.core.job import Job
-from hermesd.core.registry import Held, WorkerView
 from hermesd.core.words import Cancelled
+from hermesd.core.workerview import Held, WorkerView
 
 
 class Cancels:

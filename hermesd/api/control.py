@@ -34,8 +34,8 @@ from hermesd.core.job import Job, Owner, Rung, Token
 from hermesd.core.notes import NoteBatch
 from hermesd.core.orders import WorkerOrder
 from hermesd.core.records import Claim, ClaimAnswer, ClaimVerdict, Report, ReportAnswer
-from hermesd.core.registry import Held, WorkerView
 from hermesd.core.states import State
+from hermesd.core.workerview import Held, WorkerView
 from hermesd.signal import Signal
 
 

@@ -10,14 +10,13 @@ from collections.abc import Mapping, Sequence
 from hermesd.core.changes import Changes
 from hermesd.core.job import Job, Token
 from hermesd.core.outcome import Settlement
+from hermesd.core.pulled import PulledAnswer, PulledOutcome
 from hermesd.core.records import (
     Assignment,
     BrokerRange,
     Cancelled,
     Claim,
     ClaimAnswer,
-    PulledAnswer,
-    PulledOutcome,
     Submission,
     Submitted,
     Verdict,

@@ -1,24 +1,26 @@
 """One worker's dispatch path: batches out, answers in, and the breaker between.
 
 One POST is under way at a time and carries all jobs that piled up meanwhile; an idle path sends
-at once. An unanswered batch is repeated under its number; before any of it is given elsewhere the
-worker is fenced for it in a heartbeat answer and says what it holds.
+at once, and lends itself to a task that has a job for it. An unanswered batch is repeated under its
+number; before any of it is given elsewhere the worker is fenced for it in a heartbeat answer and
+says what it holds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-import msgspec
 import structlog
 import trio
 
 from hermesd.api.acceptance import Sending, Waiter
-from hermesd.api.path import DispatchPath, Fate, Try
-from hermesd.core.fleet import Acceptance, DispatchAnswer, DispatchBatch, item_of
+from hermesd.api.path import Fate, Try
+from hermesd.api.posting import DispatchTerms, Post, Posting
+from hermesd.api.standing import PathHooks
+from hermesd.core.fleet import Acceptance, DispatchAnswer
 from hermesd.core.job import Token
-from hermesd.core.registry import Held, WorkerView
+from hermesd.core.workerview import Held, WorkerView
 from hermesd.ports import Clock
 from hermesd.signal import Signal
 
@@ -27,37 +29,14 @@ MAX_BATCH_BYTES = 4 * 1024 * 1024
 ITEM_OVERHEAD_BYTES = 1024  # the fields of an item beside its payload, generously
 
 
-class DispatchHooks(Protocol):
+class DispatchHooks(PathHooks, Protocol):
     """What a dispatcher tells the rest of the api."""
 
     async def refused(self, view: WorkerView, sendings: Sequence[Sending], reason: str) -> None:
         """These are surely not with the worker: give them elsewhere."""
 
-    def dead(self, view: WorkerView, evidence: str) -> None:
-        """The process behind this incarnation is proven dead."""
-
-    def routable(self, view: WorkerView) -> None:
-        """The path works (again)."""
-
-    def unroutable(self, view: WorkerView, reason: str) -> None:
-        """The path does not work."""
-
     def poke(self, view: WorkerView) -> None:
         """Ask the worker for a heartbeat now."""
-
-    def dispatched(self, view: WorkerView, jobs: int, seconds: float) -> None:
-        """A batch was answered."""
-
-
-class DispatchTerms(msgspec.Struct, frozen=True, kw_only=True):
-    """Who sends (the api's lasting name, this life of it, the store), and limits in seconds."""
-
-    api_name: str
-    api_boot: str
-    store_id: str
-    answer_seconds: float = 1.0
-    probe_seconds: float = 2.0
-    refusal_seconds: float = 0.5
 
 
 class Dispatcher:
@@ -72,25 +51,65 @@ class Dispatcher:
         log: structlog.typing.FilteringBoundLogger,
     ):
         self.view = view
-        self.stream_open = False
-        self._terms = terms
         self._clock = clock
         self._hooks = hooks
         self._log = log.bind(worker_id=view.worker_id, address=view.address)
-        self._path = DispatchPath(view.address, view.incarnation)
+        self._path = Posting(view, terms, clock, hooks)
         self._outbox: list[Sending] = []
         self._wake = Signal()
         self._listed: frozenset[Token] | None = None
-        self._first_refusal: float | None = None
+        self._resting = False  # `run` has nothing to do
+        self._lent: Post | None = None  # on its way in another task
+        self._left: Post | None = None  # by the other task, for `run` to go on with
         self._idle = trio.Event()
         self._idle.set()
+
+    @property
+    def stream_open(self) -> bool:
+        """Whether the worker's control stream is open, so that it lives."""
+        return self._path.stream_open
+
+    @stream_open.setter
+    def stream_open(self, is_open: bool) -> None:
+        self._path.stream_open = is_open
 
     def send(self, held: Held, waiter: Waiter | None) -> None:
         """Put a committed assignment into the next batch."""
         self._outbox.append(Sending(held, waiter))
+        self._go_on()
+
+    def send_all(self, held: Iterable[Held]) -> None:
+        """The same for several, for which nobody waits."""
+        self._outbox += [Sending(each, None) for each in held]
+        self._go_on()
+
+    def _go_on(self) -> None:
         if self._idle.is_set():
             self._idle = trio.Event()
         self._wake.set()
+
+    async def carry(self, held: Held, waiter: Waiter, seconds: float) -> bool:
+        """Send a committed assignment in this task, and hear the worker's word for so long.
+
+        False, and nothing is done, unless the path is open and has nothing else to do. What is not
+        plainly accepted `run` goes on with, also where this task is cancelled.
+        """
+        idle = self._resting and not (self._wake.is_set or self._lent or self._left)
+        if not (idle and self._path.ready):
+            return False
+        self._idle = trio.Event()
+        self._lent = self._left = post = self._path.numbered([Sending(held, waiter)])
+        try:
+            await self._path.post_now(post, seconds)
+            if self._accepted_whole(post):
+                self._left = None
+        finally:
+            self._lent = None
+            if self._left or self._outbox or not self._resting:
+                self._wake.set()
+            else:
+                self._idle.set()
+        return True
 
     def fenced(self, batch: int, held: frozenset[Token]) -> None:
         """The worker has obeyed a fence up to `batch` and holds these leases."""
@@ -104,7 +123,7 @@ class Dispatcher:
 
     def suspect(self, reason: str) -> None:
         """Something hints at death: probe before anything else is sent."""
-        self._trip(reason)
+        self._path.trip(reason)
         self.view.breaker.probe_at = self._clock.monotonic()
         self._wake.set()
 
@@ -112,15 +131,23 @@ class Dispatcher:
         """Probe while the breaker is open, send while it is closed."""
         try:
             while True:
-                if not self.view.breaker.closed:
+                if self._lent:
+                    await self._wake.wait()
+                elif left := self._left:
+                    self._left = None
+                    await self._conclude(left, await self._path.see_through(left))
+                elif not self.view.breaker.closed:
                     await self._give_up_outbox()
                     await self._probe()
                 elif batch := self._next_batch():
-                    await self._send(batch)
+                    await self._send(self._path.numbered(batch))
                 else:
                     self._idle.set()
+                    self._resting = True
                     await self._wake.wait()
+                    self._resting = False
         finally:
+            self._resting = False
             with trio.CancelScope(shield=True):
                 await self._path.aclose()
 
@@ -141,49 +168,21 @@ class Dispatcher:
         del self._outbox[:taken]
         return batch
 
-    async def _send(self, batch: list[Sending]) -> None:
-        number = self.view.number_batch([sending.held for sending in batch])
-        body = self._path.encode(
-            DispatchBatch(
-                api_name=self._terms.api_name,
-                api_boot=self._terms.api_boot,
-                store_id=self._terms.store_id,
-                incarnation=self.view.incarnation,
-                number=number,
-                jobs=tuple(item_of(sending.held.job) for sending in batch),
-            )
-        )
-        tried = await self._offer(number, len(batch), body)
+    async def _send(self, post: Post) -> None:
+        await self._conclude(post, await self._path.post(post))
+
+    async def _conclude(self, post: Post, tried: Try) -> None:
         if tried.answer is not None:
-            await self._answered(batch, tried.answer)
+            await self._answered(post.batch, tried.answer)
         elif tried.fate in (Fate.NOT_TAKEN, Fate.ANOTHER):
-            self.view.forget_batch(number)
-            await self._refused(batch, tried.reason)
+            self.view.forget_batch(post.number)
+            await self._refused(post.batch, tried.reason)
         else:
-            await self._resolve(number, body, batch, tried)
+            await self._resolve(post, tried)
 
-    async def _offer(self, number: int, jobs: int, body: bytes) -> Try:
-        """One try, with what it says of the path (not of the batch) taken in."""
-        started = self._clock.monotonic()
-        tried = await self._path.dispatch(body, self._terms.answer_seconds)
-        answer = tried.answer
-        if answer is not None and (answer.number, len(answer.items)) != (number, jobs):
-            tried = Try(Fate.UNKNOWN, reason="the answer is not about this batch")
-        if tried.answer is not None:
-            if not self.view.breaker.closed:
-                self._close_breaker()
-            seconds = self._clock.monotonic() - started
-            self._hooks.dispatched(self.view, len(tried.answer.items), seconds)
-            return tried
-        self._trip(tried.reason)
-        if tried.refused:
-            self._refusal()
-        if tried.fate is Fate.ANOTHER:
-            self._hooks.dead(self.view, tried.reason)
-        return tried
-
-    async def _resolve(self, number: int, body: bytes, batch: list[Sending], tried: Try) -> None:
+    async def _resolve(self, post: Post, tried: Try) -> None:
         """Repeat an unanswered batch until it is answered, or the worker says what it holds."""
+        number, batch = post.number, post.batch
         for sending in batch:
             if sending.waiter:
                 sending.waiter.queued("committed; the worker has not answered yet")
@@ -196,7 +195,7 @@ class Dispatcher:
             await self._give_up_outbox()
             if await self._wake.wait(self.view.breaker.probe_at - self._clock.monotonic()):
                 continue
-            tried = await self._offer(number, len(batch), body)
+            tried = await self._path.post(post)
             if tried.answer is not None:
                 self.view.fence_batch = 0
                 return await self._answered(batch, tried.answer)
@@ -220,7 +219,27 @@ class Dispatcher:
             return True
         return self.view.held.get(sending.held.job.id) is not sending.held
 
+    def _accepted_whole(self, post: Post) -> bool:
+        """Take in that the worker has all of it; False, and nothing is done, where it has not."""
+        tried = post.tried
+        answer = None if tried is None else tried.answer
+        if tried is None or answer is None or not post.meant_by(answer):
+            return False
+        if any(word is not Acceptance.ACCEPTED for word in answer.items):
+            return False
+        self._path.judged(post, tried)
+        self._take_in(post.batch, answer)
+        return True
+
     async def _answered(self, batch: list[Sending], answer: DispatchAnswer) -> None:
+        refused, words = self._take_in(batch, answer)
+        if refused:
+            await self._refused(refused, f"the worker says: {', '.join(sorted(words))}")
+
+    def _take_in(
+        self, batch: list[Sending], answer: DispatchAnswer
+    ) -> tuple[list[Sending], set[str]]:
+        """What the worker has said; answers what it refused, and in which words."""
         self.view.apply_view(answer.view)
         refused: list[Sending] = []
         words: set[str] = set()
@@ -236,8 +255,7 @@ class Dispatcher:
                 self.view.forget_type(sending.held.job.type)
             else:
                 self.view.exhausted(sending.held.kind)
-        if refused:
-            await self._refused(refused, f"the worker says: {', '.join(sorted(words))}")
+        return refused, words
 
     def _accepted(self, sending: Sending, number: int) -> None:
         sending.held.accepted_number = number
@@ -259,32 +277,4 @@ class Dispatcher:
         if await self._wake.wait(breaker.probe_at - self._clock.monotonic()):
             return
         breaker.probing()
-        tried = await self._path.probe(self._terms.probe_seconds)
-        if tried.fate is Fate.ANSWERED:
-            self._close_breaker()
-            return
-        self._trip(tried.reason)
-        if tried.refused:
-            self._refusal()
-        if tried.fate is Fate.ANOTHER:
-            self._hooks.dead(self.view, tried.reason)
-
-    def _close_breaker(self) -> None:
-        self._first_refusal = None
-        self.view.breaker.reset()
-        self._hooks.routable(self.view)
-
-    def _trip(self, reason: str) -> None:
-        if self.view.breaker.trip(self._clock.monotonic(), reason):
-            self._hooks.unroutable(self.view, reason)
-
-    def _refusal(self) -> None:
-        """Two refusals apart, with no word from the worker between, prove that it is dead."""
-        now = self._clock.monotonic()
-        first = self._first_refusal
-        if first is None or self.view.last_message > first:
-            self._first_refusal = now
-            again = now + self._terms.refusal_seconds
-            self.view.breaker.probe_at = min(self.view.breaker.probe_at, again)
-        elif now - first >= self._terms.refusal_seconds * 0.9 and not self.stream_open:
-            self._hooks.dead(self.view, "its control stream is closed and its address refuses")
+        await self._path.probe()

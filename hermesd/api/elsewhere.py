@@ -15,8 +15,8 @@ from hermesd.core.errors import OutcomeUnknown, Unavailable
 from hermesd.core.job import Rung
 from hermesd.core.outcome import Settlement, handed_back
 from hermesd.core.records import Assignment, Verdict
-from hermesd.core.registry import WorkerView
 from hermesd.core.states import Move
+from hermesd.core.workerview import WorkerView
 
 RETRY_SECONDS = 0.5
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import trio
 
+from hermesd.core.entries import status_of
 from hermesd.core.errors import OutcomeUnknown, Unavailable
 from hermesd.core.fleet import FleetEntry, Incarnation, Load, WorkerStatus
 from hermesd.core.registry import Registry
@@ -37,23 +39,27 @@ class FleetBoard:
 
     def entries(self) -> Sequence[FleetEntry]:
         """One entry a worker."""
-        here = [view.entry() for view in self._registry]
-        return here + [
-            _elsewhere(known)
-            for known in self._living
-            if self._registry.get(known.incarnation) is None
+        return [
+            *(view.entry() for view in self._registry),
+            *(_elsewhere(known) for known in self._strangers()),
         ]
 
     def totals(self) -> Mapping[str, int]:
         """Workers by status, and slots and free slots in all."""
         totals = {"workers": 0, "slots": 0, "free": 0, "held": 0}
-        for entry in self.entries():
-            totals["workers"] += 1
-            totals["slots"] += sum(entry.slots.values())
-            totals["free"] += sum(entry.free.values())
-            totals[str(entry.status)] = totals.get(str(entry.status), 0) + 1
-        totals["held"] = sum(len(view.held) for view in self._registry)
-        return totals
+        statuses = Counter[str](WorkerStatus.ELSEWHERE for _ in self._strangers())
+        for view in self._registry:
+            statuses[status_of(view)] += 1
+            totals["held"] += len(view.held)
+            for kind, slots in view.slots.items():
+                totals["slots"] += slots
+                totals["free"] += max(view.free(kind), 0)
+        totals["workers"] = statuses.total()
+        return totals | {str(status): workers for status, workers in statuses.items()}
+
+    def _strangers(self) -> Iterator[Incarnation]:
+        """Those whom only other apis know."""
+        return (one for one in self._living if self._registry.get(one.incarnation) is None)
 
 
 def _elsewhere(known: Incarnation) -> FleetEntry:

@@ -11,8 +11,8 @@ from hermesd.api.state import ApiState
 from hermesd.core.forecast import Fate, Guess, SoFar, forecast
 from hermesd.core.job import Job
 from hermesd.core.notes import Told
-from hermesd.core.registry import WorkerView
 from hermesd.core.states import State
+from hermesd.core.workerview import WorkerView
 
 MOST_JOBS: Final = 1000
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from hermesd.api.state import ApiState
 from hermesd.core.job import Job
-from hermesd.core.registry import Held, WorkerView
 from hermesd.core.states import State
+from hermesd.core.workerview import Held, WorkerView
 
 
 def is_with(job: Job, incarnation: str) -> bool:

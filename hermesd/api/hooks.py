@@ -13,7 +13,7 @@ from hermesd.api.lines import Lines
 from hermesd.api.reap import Reaper
 from hermesd.api.state import ApiState
 from hermesd.core.events import EventKind
-from hermesd.core.registry import WorkerView
+from hermesd.core.workerview import WorkerView
 from hermesd.signal import Signal
 
 

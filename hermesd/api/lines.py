@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import trio
 
 from hermesd.api.acceptance import Waiter
-from hermesd.api.dispatch import Dispatcher, DispatchHooks, DispatchTerms
+from hermesd.api.dispatch import Dispatcher, DispatchHooks
+from hermesd.api.posting import DispatchTerms
 from hermesd.api.state import ApiState
-from hermesd.core.registry import Held, WorkerView
+from hermesd.core.workerview import Held, WorkerView
 from hermesd.signal import Signal
 
 
@@ -64,6 +65,19 @@ class Lines:
                 waiter.queued("its worker was lost; it will be given to another")
             return
         line.dispatcher.send(held, waiter)
+
+    async def carry(self, view: WorkerView, held: Held, waiter: Waiter, seconds: float) -> bool:
+        """See Dispatcher.carry; False also where the worker has no line."""
+        line = self._lines.get(view.incarnation)
+        return line is not None and await line.dispatcher.carry(held, waiter, seconds)
+
+    def send_all(self, view: WorkerView, held: Sequence[Held]) -> None:
+        """The same for several of one worker, for which nobody waits."""
+        line = self._lines.get(view.incarnation)
+        if line is None:
+            self._strays.update(each.job.id for each in held)
+        else:
+            line.dispatcher.send_all(held)
 
     def adopt_later(self, job_ids: list[str]) -> None:
         """These may be committed to a worker without anybody sending them."""

@@ -17,7 +17,7 @@ from hermesd.core.errors import InvalidValue
 from hermesd.core.forecast import Fate
 from hermesd.core.job import Rung
 from hermesd.core.orders import MAX_REASON_CHARS, OrderKind
-from hermesd.core.registry import WorkerView
+from hermesd.core.workerview import WorkerView
 
 MAX_NAMED = 1000
 

@@ -17,8 +17,8 @@ from hermesd.core.errors import Conflict, HermesError, InvalidValue, NotFound
 from hermesd.core.events import EventKind
 from hermesd.core.fleet import FleetEntry, WorkerStatus
 from hermesd.core.orders import MAX_REASON_CHARS, OrderKind, WorkerOrder
-from hermesd.core.registry import WorkerView
 from hermesd.core.words import FarOrder
+from hermesd.core.workerview import WorkerView
 
 MARGIN_SECONDS: Final = 1.0  # over a heartbeat's interval: by then a worker that lives has answered
 _EVENTS: Final = {

@@ -9,7 +9,7 @@ import msgspec
 
 from hermesd.core.errors import InvalidValue
 from hermesd.core.fleet import DispatchAnswer, DispatchBatch, ProbeAnswer
-from hermesd.http.client import HttpConnection
+from hermesd.http.client import Asked, HttpConnection, HttpResponse
 from hermesd.http.errors import ConnectFailed, ConnectRefused, Unanswered
 
 _JSON = ((b"Content-Type", b"application/json"),)
@@ -47,12 +47,37 @@ class DispatchPath:
         """The body of a dispatch, the same for every repetition."""
         return self._encoder.encode(batch)
 
+    @property
+    def ready(self) -> bool:
+        """Whether a connection is open, so that `begin` need not wait for one."""
+        return self._connection.ready
+
     async def dispatch(self, body: bytes, seconds: float) -> Try:
         """Offer a batch."""
-        answered = await self._request("POST", "/dispatch", body, seconds)
+        return self._tried(await self._request("POST", "/dispatch", body, seconds))
+
+    def begin(self, body: bytes) -> Asked | None:
+        """Offer a batch without a wait; `hear` of it comes next. None where nothing was sent."""
+        return self._connection.ask("POST", "/dispatch", body, _JSON)
+
+    async def hear(self, asked: Asked, seconds: float) -> Try | None:
+        """What became of an offer; None where that is open still: `hear` again, or `give_up`."""
+        try:
+            response = await self._connection.hear(asked, seconds)
+        except Unanswered as error:
+            return Try(Fate.UNKNOWN, reason=str(error))
+        return None if response is None else self._tried(response)
+
+    def give_up(self) -> Try:
+        """Wait no longer for what was offered."""
+        self._connection.drop()
+        return Try(Fate.UNKNOWN, reason="no answer in time")
+
+    def _tried(self, answered: HttpResponse | Try) -> Try:
+        """What an answer to a batch says."""
         if isinstance(answered, Try):
             return answered
-        status, content = answered
+        status, content = answered.status, answered.body
         try:
             if status == 200:
                 return Try(Fate.ANSWERED, self._answers.decode(content))
@@ -71,9 +96,9 @@ class DispatchPath:
         if isinstance(answered, Try):
             return answered
         try:
-            found = self._probes.decode(answered[1])
+            found = self._probes.decode(answered.body)
         except msgspec.MsgspecError:
-            return Try(Fate.UNKNOWN, reason=f"no worker answers there (status {answered[0]})")
+            return Try(Fate.UNKNOWN, reason=f"no worker answers there (status {answered.status})")
         if found.incarnation != self._incarnation:
             return Try(Fate.ANOTHER, reason=f"incarnation {found.incarnation} answers there")
         return Try(Fate.ANSWERED)
@@ -84,16 +109,15 @@ class DispatchPath:
 
     async def _request(
         self, method: str, target: str, body: bytes, seconds: float
-    ) -> tuple[int, bytes] | Try:
+    ) -> HttpResponse | Try:
         try:
-            response = await self._connection.request(method, target, body, _JSON, seconds)
+            return await self._connection.request(method, target, body, _JSON, seconds)
         except ConnectRefused as error:
             return Try(Fate.NOT_TAKEN, reason=str(error), refused=True)
         except (ConnectFailed, ValueError) as error:  # ValueError: a name that no resolver takes
             return Try(Fate.NOT_TAKEN, reason=str(error))
         except Unanswered as error:
             return Try(Fate.UNKNOWN, reason=str(error))
-        return response.status, response.body
 
     def _refusal(self, content: bytes) -> Try:
         """A 409 carries a ProbeAnswer: who refuses."""

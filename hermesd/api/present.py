@@ -10,12 +10,11 @@ from typing import Final
 import msgspec
 from msgspec import UNSET
 
+from hermesd.api.bulk_views import ErrorGroupList, ErrorGroupView
 from hermesd.api.submit import SubmitAnswer
 from hermesd.api.views import (
     BatchItemView,
     BatchView,
-    ErrorGroupList,
-    ErrorGroupView,
     ErrorView,
     EventView,
     JobPageView,
@@ -44,7 +43,8 @@ def _to_the_second(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat()[:19]
 
 
-def _time(seconds: float | None) -> str | None:
+def time_or_none(seconds: float | None) -> str | None:
+    """The same; None where there is no time."""
     return None if seconds is None else rfc3339(seconds)
 
 
@@ -98,7 +98,7 @@ def job_view(job: Job) -> JobView:
         created_at=created,
         updated_at=created if job.updated_at == job.created_at else rfc3339(job.updated_at),
         run_at=None if job.run_at is None else rfc3339(job.run_at),
-        started_at=created if started_at == job.created_at else _time(started_at),
+        started_at=created if started_at == job.created_at else time_or_none(started_at),
         finished_at=None if job.finished_at is None else rfc3339(job.finished_at),
         result=job.result,
         error=None if job.error is None else error_view(job.error),
@@ -114,7 +114,7 @@ def error_view(error: ErrorInfo | None) -> ErrorView | None:
 
 def page_view(page: JobPage, jobs: Sequence[JobView]) -> JobPageView:
     """A page with the views of its jobs."""
-    searched = _time(page.searched_to)
+    searched = time_or_none(page.searched_to)
     return JobPageView(jobs=jobs, next_cursor=page.next_cursor, searched_to=searched)
 
 

@@ -16,7 +16,8 @@ from hermesd.api.state import ApiState
 from hermesd.core.errors import HermesError, InvalidValue, OutcomeUnknown, Unavailable
 from hermesd.core.job import Token
 from hermesd.core.messages import OutcomeMessage
-from hermesd.core.records import PulledAnswer, PulledOutcome, Verdict
+from hermesd.core.pulled import PulledAnswer, PulledOutcome
+from hermesd.core.records import Verdict
 from hermesd.ports import Delivery
 
 CONNECT_SECONDS: Final = 2.0  # how long a starting api waits for the broker

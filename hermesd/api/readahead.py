@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import trio
 
@@ -10,7 +10,7 @@ from hermesd.api.state import ApiState
 from hermesd.core.ahead import Place
 from hermesd.core.records import Waiting
 
-MOST = 1000  # jobs read at once; most of them are given out in later rounds
+MOST = 2000  # jobs read at once; most of them are given out in later rounds
 SURE_SECONDS = 2.0  # longer than a word of another api is under way
 
 
@@ -23,10 +23,17 @@ class ReadAhead:
         # The least surplus seen, since when, and when it was seen last.
         self._odds: dict[Place, tuple[int, float, float]] = {}
 
-    async def read(self, pairs: Sequence[tuple[str, str]], *, correct: bool = False) -> None:
+    async def read(
+        self,
+        pairs: Sequence[tuple[str, str]],
+        *,
+        correct: bool = False,
+        without: Collection[str] = (),
+    ) -> None:
         """Read the head of what waits in these (queue, type) pairs.
 
-        Counts can be corrected where no assignment of this api is under way.
+        Counts can be corrected where no assignment of this api is under way; where one is, its jobs
+        are `without`, which may be found waiting still.
         """
         async with self._one:
             ahead, tally = self._state.ahead, self._state.tally
@@ -38,8 +45,12 @@ class ReadAhead:
             except BaseException:
                 ahead.give_up_reading()
                 raise
-            # Those on their way are fewer than MOST: a reading that was cut off is never empty.
-            jobs = [job for job in found if not self._state.published.is_on_way(job.id)]
+            # Those left out are fewer than MOST: a reading that was cut off is never empty.
+            jobs = [
+                job
+                for job in found
+                if not (self._state.published.is_on_way(job.id) or job.id in without)
+            ]
             picked, left = self._state.neighbours.pick(jobs, self._state.clock.monotonic())
             ahead.read(places, picked, everything=len(found) < MOST)
             for place in left:

@@ -6,11 +6,12 @@ ticks, at most TICK_SECONDS each and nothing of those in which it stood still; s
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 import trio
 
-from hermesd.api.hold import adopt, is_with
+from hermesd.api.giveback import GiveBack
+from hermesd.api.hold import adopt
 from hermesd.api.ledger import Ledger
 from hermesd.api.lines import Lines
 from hermesd.api.outage import Outage
@@ -20,15 +21,13 @@ from hermesd.core.errors import OutcomeUnknown, Unavailable
 from hermesd.core.events import EventKind
 from hermesd.core.fleet import Incarnation
 from hermesd.core.job import ErrorInfo, Job
-from hermesd.core.outcome import Outcome, OutcomeKind, Settlement, lost, settle
-from hermesd.core.records import Verdict
-from hermesd.core.registry import Held, WorkerView
+from hermesd.core.outcome import Outcome, OutcomeKind, Settlement, settle
 from hermesd.core.states import State
+from hermesd.core.workerview import Held, WorkerView
 
 TICK_SECONDS = 1.0
 STOOD_SECONDS = 3.0  # between two ticks: this process did not run
 RETRY_SECONDS = 0.5
-ORPHAN_ROUND = 1000
 LEFT = "deregistered"
 ORPHANS_EVERY_TICKS = 5
 FORGET_EVERY_TICKS = 600
@@ -40,7 +39,7 @@ class Reaper:
     def __init__(self, state: ApiState, lines: Lines, ledger: Ledger):
         self._state = state
         self._lines = lines
-        self._ledger = ledger
+        self._giveback = GiveBack(state, ledger)
         self._last_tick = state.clock.monotonic()
         self._ticks = 0
         self._heard: set[str] = set()
@@ -107,7 +106,7 @@ class Reaper:
         await self._overrule(now)
         await self._adopt_strays()
         if self._ticks % ORPHANS_EVERY_TICKS == 0:
-            await self._release_orphans()
+            await self._giveback.orphans()
         if self._ticks % FORGET_EVERY_TICKS == 0:
             await self._state.fleet.forget(24 * 3600.0)
 
@@ -134,11 +133,11 @@ class Reaper:
         """
         released = 0
         if known.incarnation in await self._silence.living():
-            released = await self._charge_all(known.incarnation, frozenset())
+            released = await self._giveback.charge(known.incarnation, frozenset())
         await self._state.fleet.fence(known.incarnation, silent_for_seconds=None)
         self.forget_earlier(known.incarnation)
         self._tell_eviction(known.worker_id, known.incarnation, cause, released)
-        await self._release_orphans()
+        await self._giveback.orphans()
 
     async def release_unlisted(self, view: WorkerView, lost_leases: Sequence[Held]) -> int:
         """Leases that a worker should have and does not list: they are nowhere, so queue them.
@@ -147,7 +146,7 @@ class Reaper:
         settled, or are already.
         """
         has = self._state.unrecorded.has
-        return await self._give_back(
+        return await self._giveback.release(
             view, [(held, False) for held in lost_leases if not has(held.job.token)]
         )
 
@@ -157,10 +156,10 @@ class Reaper:
         dead = proven_dead and view.incarnation in await self._silence.living()
         # Before the fence, since whoever sees that first releases all its jobs, and charges none.
         held = list(view.held.values())
-        released = await self._give_back(view, [(h, dead and h.batch > 0) for h in held])
+        released = await self._giveback.release(view, [(h, dead and h.batch > 0) for h in held])
         if dead:
             own = frozenset(each.job.id for each in held)
-            released += await self._charge_all(view.incarnation, own)
+            released += await self._giveback.charge(view.incarnation, own)
         await self._state.fleet.fence(view.incarnation, silent_for_seconds=None)
         if self._state.registry.get(view.incarnation) is not view:
             return
@@ -171,20 +170,7 @@ class Reaper:
             )
         else:
             self._tell_eviction(view.worker_id, view.incarnation, cause, released)
-        await self._release_orphans()
-
-    async def _charge_all(self, incarnation: str, but: Collection[str]) -> int:
-        """Release what a dead incarnation ran, but for some jobs; how many there were.
-
-        Other apis have given them out, or an earlier life of this one: they may have begun.
-        """
-        ids = [i for i in await self._state.apis.held_by(incarnation) if i not in but]
-        if not ids:
-            return 0
-        found = await self._state.reader.get_many(ids)
-        jobs = [job for job in found if is_with(job, incarnation)]
-        now = self._state.clock.utc()
-        return await self._settle(None, jobs, [lost(job, now, proven_dead=True) for job in jobs])
+        await self._giveback.orphans()
 
     def _tell_eviction(self, worker_id: str, incarnation: str, cause: str, released: int) -> None:
         self._state.ring.publish(EventKind.EVICTED, worker_id=worker_id, message=cause)
@@ -195,37 +181,6 @@ class Reaper:
             why=cause,
             released=released,
         )
-
-    async def _give_back(self, view: WorkerView, leases: Sequence[tuple[Held, bool]]) -> int:
-        if not leases:
-            return 0
-        now = self._state.clock.utc()
-        settlements = [lost(held.job, now, proven_dead=dead) for held, dead in leases]
-        return await self._settle(view, [held.job for held, _ in leases], settlements)
-
-    async def _settle(
-        self, view: WorkerView | None, jobs: Sequence[Job], settlements: Sequence[Settlement]
-    ) -> int:
-        verdicts = await self._state.jobs.settle(settlements)
-        recorded = 0
-        for job, settlement, verdict in zip(jobs, settlements, verdicts, strict=True):
-            if verdict is Verdict.RETRY:
-                continue  # it is held still, so that the next pass finds it again
-            if view is not None:
-                view.drop(job.id, job.lease)
-            if verdict is Verdict.RECORDED:
-                recorded += 1
-                self._ledger.settled(((job, settlement),))
-        return recorded
-
-    async def _release_orphans(self) -> int:
-        released = 0
-        while True:
-            jobs = await self._state.jobs.release_orphans(ORPHAN_ROUND)
-            self._ledger.queued(jobs, State.RUNNING, EventKind.RELEASED)
-            released += len(jobs)
-            if len(jobs) < ORPHAN_ROUND:
-                return released
 
     async def _judge_silence(self, elapsed: float) -> None:
         ttl = self._state.config.liveness.ttl_seconds
@@ -238,14 +193,14 @@ class Reaper:
         for incarnation in await self._silence.absent(elapsed, look=look):
             self.forget_earlier(incarnation)
             self._state.log.warning("absent worker evicted", incarnation=incarnation)
-            await self._release_orphans()
+            await self._giveback.orphans()
 
     async def _lose_sight(self, view: WorkerView) -> None:
         """Another api hears it: leave the worker to that one, with the jobs that it may have."""
         view.draining = True  # unroutable, should a pass fail; its next heartbeat says how it is
         self._lines.close(view.incarnation)
         unsent = [held for held in view.held.values() if not held.batch]
-        await self._give_back(view, [(held, False) for held in unsent])
+        await self._giveback.release(view, [(held, False) for held in unsent])
         await self._state.apis.disown(self._state.name, view.incarnation)
         self._state.registry.remove(view.incarnation)
         self._state.log.warning(
@@ -264,7 +219,7 @@ class Reaper:
             utc = self._state.clock.utc()
             settlements = [self._overruled(held.job, utc) for held in late]
             view.revoked.update(held.job.token for held in late)
-            await self._settle(view, [held.job for held in late], settlements)
+            await self._giveback.settle(view, [held.job for held in late], settlements)
             self._lines.poke(view.incarnation)
 
     def _overruled(self, job: Job, utc: float) -> Settlement:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
 
 from hermesd.api.ladder import Ladder
 from hermesd.api.route import Reservation, Router
 from hermesd.api.state import ApiState
 from hermesd.core.ahead import Line
 from hermesd.core.job import Job
-from hermesd.core.registry import Held, WorkerView
+from hermesd.core.workerview import Held, WorkerView
 
 Pair = tuple[str, str]  # queue, type
 
@@ -18,10 +19,12 @@ class Round:
     """Jobs placed with workers for one commit: those of the highest priority, the oldest first.
 
     `pairs` are the (queue, type) pairs in which jobs wait and a slot is free, less paused queues.
+    `short`: of what it took from, less is left than half of such a round, and more is in the store.
     """
 
     def __init__(self, state: ApiState, router: Router, ladder: Ladder, most: int):
         self.placed: list[tuple[Job, Reservation]] = []
+        self.short = False
         self._state = state
         self._router = router
         self._ladder = ladder
@@ -67,7 +70,7 @@ class Round:
         """The same for the lines of one priority: always the oldest of all their jobs."""
         ahead = self._state.ahead
         passed: dict[Pair, list[Job]] = {pair: [] for pair in lines}
-        missing = False
+        missing, before = False, len(self.placed)
         while len(self.placed) < self._most and not missing:
             usable = [pair for pair in lines if pair not in self._full]
             waiting = sorted((_age(lines[pair]), pair) for pair in usable if lines[pair].jobs)
@@ -78,6 +81,9 @@ class Round:
             self._place_line(waiting[0][1], lines[waiting[0][1]], until, passed[waiting[0][1]])
         for pair, jobs in passed.items():
             ahead.put_back(lines[pair], jobs)
+        if len(self.placed) > before and not all(line.whole for line in lines.values()):
+            left = sum(len(line.jobs) for line in lines.values())
+            self.short = self.short or left < self._most // 2
         return missing
 
     def _place_line(self, pair: Pair, line: Line, until: float, passed: list[Job]) -> None:
@@ -111,16 +117,12 @@ class Round:
         kind = view.kind_of(line.jobs[0].type)
         if kind is None or not view.routable:
             return 0
-        take, placed, jobs = self._state.ahead.take, self.placed, line.jobs
-        before = len(placed)
-        most = min(before + view.free(kind), self._most)
-        while len(placed) < most and jobs and not jobs[0].suspect and _age(line) <= until:
-            job = take(line)
-            placed.append((job, Reservation(view, Held(job, kind, float("inf")))))
-        given = len(placed) - before
-        if given:
-            view.reserve_all(kind, given, self._state.registry.next_turn())
-        return given
+        most = min(view.free(kind), self._most - len(self.placed))
+        jobs = self._state.ahead.take_plain(line, most, until)
+        self.placed += [(job, Reservation(view, Held(job, kind, inf))) for job in jobs]
+        if jobs:
+            view.reserve_all(kind, len(jobs), self._state.registry.next_turn())
+        return len(jobs)
 
 
 def _age(line: Line) -> float:

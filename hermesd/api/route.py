@@ -10,9 +10,9 @@ import msgspec
 
 from hermesd.api.state import ApiState
 from hermesd.core.job import Job, Owner, Rung
-from hermesd.core.registry import Held, WorkerView
 from hermesd.core.routing import choose, explain
 from hermesd.core.states import State
+from hermesd.core.workerview import Held, WorkerView
 
 # To name a member of an enumeration takes five times as long as a global (measured: 0.1 µs more).
 _RUNNING: Final = State.RUNNING

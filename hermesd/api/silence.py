@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from hermesd.api.state import ApiState
-from hermesd.core.registry import WorkerView
+from hermesd.core.workerview import WorkerView
 
 
 class Silence:

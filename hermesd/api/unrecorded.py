@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import trio
 
 from hermesd.core.job import Token
-from hermesd.core.registry import WorkerView
+from hermesd.core.workerview import WorkerView
 
 
 async def _at_once() -> bool:

@@ -25,7 +25,7 @@ from hermesd.cli.connection import connected
 from hermesd.cli.exits import Failed
 from hermesd.cli.filters import filters_of, job_only, job_only_filters
 from hermesd.cli.jobs import collect, show_page
-from hermesd.cli.options import Moment, json_option, labels_option, limit_option
+from hermesd.cli.options import Moment, json_option, labels_option, limit_option, with_options
 from hermesd.cli.screen import Screen
 from hermesd.cli.settings import Settings
 from hermesd.cli.tables import dead_table, group_table, job_record
@@ -172,18 +172,17 @@ def groups(settings: Settings, /, limit: int, **chosen: Any) -> None:
 
 
 def _selection_options(command: F) -> F:
-    for option in (
-        click.option("--dry-run", is_flag=True, help="Only count them."),
-        click.option("--yes", is_flag=True, help="Do not ask."),
-        _where_option,
-        click.option("--all", "everything", is_flag=True, help="All that is dead."),
-        job_only_filters,
-        click.option("--queue", help="Only of this queue."),
-        click.option("--type", help="Only of this job type."),
+    return with_options(
+        command,
         click.argument("ids", metavar="[ID...]", nargs=-1),
-    ):
-        command = option(command)
-    return command
+        click.option("--type", help="Only of this job type."),
+        click.option("--queue", help="Only of this queue."),
+        job_only_filters,
+        click.option("--all", "everything", is_flag=True, help="All that is dead."),
+        _where_option,
+        click.option("--yes", is_flag=True, help="Do not ask."),
+        click.option("--dry-run", is_flag=True, help="Only count them."),
+    )
 
 
 @dlq.command()

@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar, cast
 
 import click
 
-from hermesd.cli.options import Moment, labels_option
+from hermesd.cli.options import Moment, labels_option, with_options
 from hermesd.client import Filters, JobFilters
 from hermesd.core.job import HIGHEST_PRIORITY, LOWEST_PRIORITY
 from hermesd.core.states import State
@@ -43,12 +43,12 @@ _OF_ALL: Final = (
 
 def job_filters(command: F) -> F:
     """The options that choose among all jobs."""
-    return _with(command, (*_OF_ALL, *_OF_JOBS))
+    return with_options(command, *_OF_ALL, *_OF_JOBS)
 
 
 def job_only_filters(command: F) -> F:
     """Those of them that no message of a broker can be asked for."""
-    return _with(command, _OF_JOBS)
+    return with_options(command, *_OF_JOBS)
 
 
 def filters_of(chosen: Mapping[str, Any]) -> JobFilters:
@@ -62,9 +62,3 @@ def filters_of(chosen: Mapping[str, Any]) -> JobFilters:
 def job_only(filters: Filters) -> bool:
     """Whether something is asked for that no message of a broker has."""
     return bool(filters.keys() - {"type", "queue"})
-
-
-def _with(command: F, options: tuple[Callable[[F], F], ...]) -> F:
-    for option in reversed(options):
-        command = option(command)
-    return command

@@ -14,7 +14,7 @@ from hermesd.cli.connection import connected, ended_by
 from hermesd.cli.filters import filters_of, job_filters
 from hermesd.cli.follow import Watcher
 from hermesd.cli.group import tell
-from hermesd.cli.options import json_option, limit_option
+from hermesd.cli.options import json_option, limit_option, with_options
 from hermesd.cli.screen import Screen
 from hermesd.cli.settings import Settings
 from hermesd.cli.tables import (
@@ -76,15 +76,14 @@ def show(settings: Settings, job_id: str) -> None:
 
 
 def _choice(command: F) -> F:
-    for option in (
-        job_filters,
-        click.option("--all", "everything", is_flag=True, help="All of them."),
-        click.option("--yes", is_flag=True, help="Do not ask."),
-        click.option("--dry-run", is_flag=True, help="Only count them."),
+    return with_options(
+        command,
         click.argument("ids", metavar="[ID...]", nargs=-1),
-    ):
-        command = option(command)
-    return command
+        click.option("--dry-run", is_flag=True, help="Only count them."),
+        click.option("--yes", is_flag=True, help="Do not ask."),
+        click.option("--all", "everything", is_flag=True, help="All of them."),
+        job_filters,
+    )
 
 
 @jobs.command()

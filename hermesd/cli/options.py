@@ -141,6 +141,13 @@ def instance_option(command: F) -> F:
     return option(command)
 
 
+def with_options(command: F, *options: Callable[[F], F]) -> F:
+    """`command` with options and arguments, which `--help` lists in this order."""
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 def labels_option(about: str) -> Callable[[F], F]:
     """`--label KEY=VALUE`, repeatable, as a dict."""
 

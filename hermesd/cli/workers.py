@@ -9,7 +9,7 @@ import click
 
 from hermesd.cli.connection import connected
 from hermesd.cli.drain import Drain, at_once_option, forecast_table, timeout_option
-from hermesd.cli.options import json_option, labels_option
+from hermesd.cli.options import json_option, labels_option, with_options
 from hermesd.cli.said import reason_option, said
 from hermesd.cli.screen import Screen
 from hermesd.cli.settings import Settings
@@ -25,14 +25,13 @@ COLUMNS: Final = (
 
 def _which_options(command: F) -> F:
     """Ids, or which of all."""
-    for option in (
-        click.option("--all", "everything", is_flag=True, help="All that are registered."),
-        click.option("--machine", metavar="HOST", help="All of this host."),
-        labels_option("All with this label; may be repeated."),
+    return with_options(
+        command,
         click.argument("ids", metavar="[ID]...", nargs=-1),
-    ):
-        command = option(command)
-    return command
+        labels_option("All with this label; may be repeated."),
+        click.option("--machine", metavar="HOST", help="All of this host."),
+        click.option("--all", "everything", is_flag=True, help="All that are registered."),
+    )
 
 
 @click.group(invoke_without_command=True)

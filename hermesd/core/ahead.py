@@ -63,6 +63,19 @@ class Ahead:
         self._room += _size(job)
         return job
 
+    def take_plain(self, line: Line, most: int, until: float) -> list[Job]:
+        """The first of a line that are no suspects and were queued `until` then, `most` at most."""
+        waiting, size = line.jobs, 0
+        taken: list[Job] = []
+        while waiting and len(taken) < most:
+            job = waiting[0]
+            if (job.enqueued_at or 0.0) > until or (job.crash_count and job.suspect):
+                break
+            taken.append(waiting.popleft())
+            size += len(job.payload)
+        self._room += size + JOB_BYTES * len(taken)
+        return taken
+
     def put_back(self, line: Line, jobs: Sequence[Job]) -> None:
         """They were taken, and keep their places before all that are left."""
         line.jobs.extendleft(reversed(jobs))

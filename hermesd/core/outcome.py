@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 
@@ -51,16 +52,21 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     started_at: float | None = None
 
 
+# To name a member of an enumeration takes three times as long as a global.
+_SUCCEEDED: Final = OutcomeKind.SUCCEEDED
+_SUCCEED: Final = Move.SUCCEED
+
+
 def settle(outcome: Outcome, job: Job | None, now: float, chance: float) -> Settlement:
     """The settlement of `outcome`; `job` may be None only where the outcome is a success.
 
     What the worker reports wins over a cancel that was asked for, except that a job asked to be
     cancelled is not tried again (design: Cancel, drain, idempotency).
     """
-    if outcome.kind is OutcomeKind.SUCCEEDED:
+    if outcome.kind is _SUCCEEDED:
         return Settlement(
             token=outcome.token,
-            move=Move.SUCCEED,
+            move=_SUCCEED,
             at=now,
             result=outcome.result,
             started_at=outcome.started_at or None,

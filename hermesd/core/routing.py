@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hermesd.core.job import Job
-from hermesd.core.registry import Registry, WorkerView
+from hermesd.core.registry import Registry
 from hermesd.core.roster import Choice
+from hermesd.core.workerview import WorkerView
 
 
 def choose(job: Job, registry: Registry, beside: WorkerView | None = None) -> Choice | None:

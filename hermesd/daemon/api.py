@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import secrets
 import socket
 import ssl
@@ -14,17 +13,14 @@ import trio
 from prometheus_client import CollectorRegistry
 from structlog.typing import FilteringBoundLogger
 
-from hermesd.api.brokerside import BrokerSide
-from hermesd.api.events import EventRing
-from hermesd.api.role import ApiParts, run_api
+from hermesd.api.role import run_api
 from hermesd.api.state import ApiState
-from hermesd.bridge.grpc_server import open_control_server
 from hermesd.clock import SystemClock
 from hermesd.config import Config
-from hermesd.core.amqp_names import Names
 from hermesd.core.endpoints import join_endpoint
 from hermesd.core.states import State
-from hermesd.daemon.broker import messages_of, open_broker
+from hermesd.daemon.api_parts import Given, parts_of, state_of
+from hermesd.daemon.broker import open_broker
 from hermesd.daemon.bus import open_bus
 from hermesd.daemon.certificate import Certificate
 from hermesd.daemon.naming import hold_name
@@ -33,10 +29,8 @@ from hermesd.daemon.store import line_of, open_store
 from hermesd.handlers.catalogue import Catalogue
 from hermesd.http.server import Listener, adopt_listeners, open_listeners
 from hermesd.http.tls import TlsListener
-from hermesd.observe.metrics import ApiMetrics, CommitStats
+from hermesd.observe.metrics import ApiMetrics
 from hermesd.observe.tracing import Tracing
-from hermesd.ports import Broker, Bus, JobQueue
-from hermesd.queues.embedded import EmbeddedQueue
 from hermesd.stores.store import Store
 
 if TYPE_CHECKING:
@@ -47,16 +41,9 @@ if TYPE_CHECKING:
 class RunningApi:
     """An api that serves; `endpoint` and `http_address` are host:port, as bound."""
 
-    def __init__(
-        self,
-        http_address: str,
-        metrics: ApiMetrics,
-        certificate: Certificate,
-        tracing: Tracing | None,
-    ):
+    def __init__(self, given: Given, http_address: str, certificate: Certificate):
         self.http_address = http_address
-        self._tracing = tracing
-        self._metrics = metrics
+        self._given = given
         self._certificate = certificate
         self.endpoint = ""
         self.stop_intake = trio.Event()
@@ -85,16 +72,25 @@ class RunningApi:
         certificate = Certificate(config.api, log)
         listeners = await _listen(config, sockets.http, certificate.context)
         certificate.listeners = listeners
-        running = cls(
-            address_of(config.api.host, listeners, passed=bool(sockets.http)),
-            ApiMetrics(registry, process_collectors=config.metrics.process_collectors),
-            certificate,
-            tracing,
+        address = address_of(config.api.host, listeners, passed=bool(sockets.http))
+        given = Given(
+            name=config.api.name or socket.gethostname(),
+            boot=secrets.token_hex(8),
+            url=_url(config, address),
+            role=role,
+            config=config,
+            clock=clock,
+            log=log,
+            installed=catalogue.types(),
+            listeners=listeners,
+            control=sockets.control,
+            metrics=ApiMetrics(registry, process_collectors=config.metrics.process_collectors),
+            tracing=tracing,
         )
-        run = partial(running._run, config, clock, log, catalogue, role, listeners, sockets.control)
+        running = cls(given, address, certificate)
         passed = sockets.control
         host = config.control.host if passed is None else passed.getsockname()[0]
-        port: int = await nursery.start(run)
+        port: int = await nursery.start(running._run)
         running.endpoint = join_endpoint(_dialable(host), port)
         return running
 
@@ -130,158 +126,33 @@ class RunningApi:
         self._stop_services.set()
         await self._ended.wait()
 
-    def _url(self, config: Config) -> str:
-        """Where people of other machines find it, as far as it knows."""
-        host, _, port = self.http_address.rpartition(":")
-        named = socket.getfqdn() if host.strip("[]") in ("0.0.0.0", "::") else host
-        return f"{'https' if config.api.tls_cert_file else 'http'}://{named}:{port}"
-
-    async def _run(
-        self,
-        config: Config,
-        clock: SystemClock,
-        log: FilteringBoundLogger,
-        catalogue: Catalogue,
-        role: str,
-        listeners: list[Listener],
-        control: socket.socket | None,
-        task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
-    ) -> None:
-        name, boot = config.api.name or socket.gethostname(), secrets.token_hex(8)
+    async def _run(self, task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED) -> None:
+        given = self._given
+        config, log = given.config, given.log
         self._line = line_of(config.store)
         try:
             async with (
-                open_store(config.store, self._line, clock, log) as store,
-                hold_name(self._line, name, log),
+                open_store(config.store, self._line, given.clock, log) as store,
+                hold_name(self._line, given.name, log),
                 open_broker(config.queue, log) as broker,
-                open_bus(self._line, name, boot, log) as bus,
+                open_bus(self._line, given.name, given.boot, log) as bus,
             ):
                 self._broker = broker
-                state, side = await _state(
-                    config,
-                    clock,
-                    log,
-                    store,
-                    broker,
-                    bus,
-                    name,
-                    boot,
-                    self._url(config),
-                    self._metrics,
-                )
-                state.tracing = self._tracing
+                state, side = await state_of(given, store, broker, bus)
                 self._state, self._store = state, store
-                parts = ApiParts(
-                    types=store.types,
-                    schedules=store.schedules,
-                    points=store.points,
-                    installed=catalogue.types(),
-                    open_control=partial(
-                        open_control_server,
-                        host=config.control.host,
-                        port=config.control.port,
-                        max_message_bytes=config.control.max_message_bytes,
-                        log=log,
-                        listening=control,
-                    ),
-                    listeners=listeners,
-                    store_check=store.check,
-                    commits=partial(_commits, store),
-                    role=role,
-                    broker=side,
-                )
                 await run_api(
                     state,
-                    parts,
+                    parts_of(given, store, side),
                     stop_intake=self.stop_intake,
                     stop_services=self._stop_services,
                     task_status=task_status,
                 )
         finally:
             self._store = None
-            for listener in listeners:
+            for listener in given.listeners:
                 await listener.aclose()
-            self._metrics.close()
+            given.metrics.close()
             self._ended.set()
-
-
-def _commits(store: Store) -> CommitStats:
-    stats = store.stats()
-    return CommitStats(
-        commits=stats.commits,
-        changes=stats.items,
-        repeats=stats.repeats,
-        failures=stats.failed_groups,
-        pending=store.pending(),
-        serving=not stats.failing,
-        seconds=stats.seconds,
-        sizes=stats.sizes,
-    )
-
-
-async def _state(
-    config: Config,
-    clock: SystemClock,
-    log: FilteringBoundLogger,
-    store: Store,
-    broker: Broker | None,
-    bus: Bus,
-    name: str,
-    boot: str,
-    url: str,
-    metrics: ApiMetrics,
-) -> tuple[ApiState, BrokerSide | None]:
-    store_id = await store.fleet.store_id()
-    queue, side = _queue(config, store, store_id, broker, metrics)
-    state = ApiState(
-        name=name,
-        boot=boot,
-        url=url,
-        store_id=store_id,
-        config=config,
-        clock=clock,
-        chance=random.random,
-        jobs=store.jobs,
-        reader=store.reader,
-        fleet=store.fleet,
-        outbox=store.outbox,
-        apis=store.apis,
-        notes=store.notes,
-        queues=store.queues,
-        queue=queue,
-        ring=EventRing(config.events.ring, clock, config.events.max_streams),
-        metrics=metrics,
-        log=log,
-        broker=broker,
-        bus=bus,
-    )
-    return state, side
-
-
-def _queue(
-    config: Config, store: Store, store_id: str, broker: Broker | None, metrics: ApiMetrics
-) -> tuple[JobQueue, BrokerSide | None]:
-    if broker is None:
-        return EmbeddedQueue(store.jobs), None
-    # Here, since an api without a broker needs none of it.
-    from hermesd.queues.amqp import AmqpQueue
-    from hermesd.queues.messages import stamp_of
-    from hermesd.queues.topology import topology_of
-
-    messages = messages_of(config.queue)
-    names = Names.of(config.queue.namespace, config.queue.names)
-    queue = AmqpQueue(store.jobs, broker, messages, store_id, metrics.published)
-    side = BrokerSide(
-        broker=broker,
-        names=names,
-        topology=partial(topology_of, names),
-        messages=messages,
-        stamp_of=stamp_of,
-        fault=queue.reason,
-        declared=queue.declared,
-        misrouted=queue.misrouted,
-    )
-    return queue, side
 
 
 async def _listen(
@@ -298,6 +169,13 @@ def address_of(host: str, listeners: list[Listener], *, passed: bool = False) ->
     plain = first.transport_listener if isinstance(first, TlsListener) else first
     bound = plain.socket.getsockname()
     return join_endpoint(bound[0] if passed else host, bound[1])
+
+
+def _url(config: Config, http_address: str) -> str:
+    """Where people of other machines find it, as far as it knows."""
+    host, _, port = http_address.rpartition(":")
+    named = socket.getfqdn() if host.strip("[]") in ("0.0.0.0", "::") else host
+    return f"{'https' if config.api.tls_cert_file else 'http'}://{named}:{port}"
 
 
 def _dialable(host: str) -> str:

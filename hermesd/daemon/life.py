@@ -183,8 +183,10 @@ class Daemon:
             )
             endpoints = _with_others(self._api.endpoint, config)
         if self._role.works:
+            from hermesd.daemon.watchdog import LoopWatchdog
             from hermesd.daemon.worker import RunningWorker
 
+            roles.start_soon(LoopWatchdog(config.liveness.ttl_seconds, self._log).run)
             self._worker = await RunningWorker.start(
                 roles,
                 config,

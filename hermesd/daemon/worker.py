@@ -19,7 +19,6 @@ from hermesd.clock import SystemClock
 from hermesd.config import Config
 from hermesd.daemon.broker import messages_of, open_broker
 from hermesd.daemon.names import SystemResolver
-from hermesd.daemon.watchdog import LoopWatchdog
 from hermesd.handlers.catalogue import Catalogue
 from hermesd.http.server import Listener, open_listeners
 from hermesd.observe.tracing import Tracing
@@ -116,7 +115,6 @@ class RunningWorker:
             tracing=tracing,
         )
         running = cls(state)
-        nursery.start_soon(LoopWatchdog(config.liveness.ttl_seconds, state.log).run)
         await nursery.start(running._run, listeners)
         return running
 

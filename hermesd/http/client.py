@@ -12,8 +12,9 @@ from contextlib import suppress
 from typing import NamedTuple
 
 import trio
-from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+from httptools import HttpParserError, HttpParserUpgrade
 
+from hermesd.http.answer import Answer
 from hermesd.http.asgi import Headers
 from hermesd.http.errors import ConnectFailed, ConnectRefused, Unanswered
 
@@ -30,46 +31,19 @@ class HttpResponse(NamedTuple):
     body: bytes
 
 
-class _Answer:
-    """Collects one response from httptools; interim (1xx) ones are dropped."""
+class Asked:
+    """A request that was sent but for what is `unsent`.
 
-    def __init__(self, *, bodiless: bool) -> None:
-        self.parser = HttpResponseParser(self)
-        self.status = 0
-        self.headers: Headers = []
-        self.body = bytearray()
-        self.complete = False
-        self.reusable = False
-        self._headed = False
-        self._bodiless = bodiless
+    `broken` says that it did not go out. A peer may refuse a request before it has read all of it,
+    so its answer counts all the same.
+    """
 
-    def on_message_begin(self) -> None:
-        if self.complete:
-            raise ValueError("bytes after the response")
-        self.headers = []
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if not self._headed:
-            self.headers.append((name.lower(), value.rstrip(b" \t")))
-
-    def on_headers_complete(self) -> None:
-        self.status = self.parser.get_status_code()
-        if self.status >= 200:
-            self._headed = True
-            self.reusable = self.parser.should_keep_alive()
-            self.complete = self._bodiless
-
-    def on_body(self, data: bytes) -> None:
-        self.body += data
-
-    def on_message_complete(self) -> None:
-        self.complete = self.complete or self._headed
-
-    def end(self) -> bool:
-        """The peer closed: whether that was the end of a response (RFC 9112 6.3, case 8)."""
-        names = {name for name, _ in self.headers}
-        framed = b"content-length" in names or b"transfer-encoding" in names
-        return self.complete or (self._headed and not framed)
+    def __init__(self, stream: trio.abc.Stream, data: bytes, *, bodiless: bool) -> None:
+        self.stream = stream
+        self.unsent = memoryview(data)
+        self.answer = Answer(bodiless=bodiless)
+        self.received = 0
+        self.broken = False
 
 
 class HttpConnection:
@@ -116,19 +90,50 @@ class HttpConnection:
             with trio.move_on_after(timeout_seconds):
                 stream = self._usable() or await self._connect()
                 sending = True
-                response, clean = await self._exchange(stream, data, method)
+                response = await self._hear(self._ask(stream, data, method))
+                clean = True
                 return response
         finally:
             if not clean:
-                self._drop()
+                self.drop()
         late = f"no answer from {self._host}:{self._port} within {timeout_seconds} s"
         if sending:
             raise Unanswered(late)
         raise ConnectFailed(f"no connection, {late}")
 
+    @property
+    def ready(self) -> bool:
+        """Whether a connection without TLS is open, as far as can be seen."""
+        return self._ssl_context is None and self._usable() is not None
+
+    def ask(
+        self, method: str, target: str, body: bytes, headers: Sequence[tuple[bytes, bytes]]
+    ) -> Asked | None:
+        """Send a request at once, which `hear` is to be called for; None where nothing was sent.
+
+        That is so unless the connection is `ready`. Raises ValueError as `request` does.
+        """
+        stream = self._stream
+        if stream is None or self._ssl_context is not None:
+            return None
+        return self._ask(stream, self._render(method, target, body, headers), method)
+
+    async def hear(self, asked: Asked, seconds: float) -> HttpResponse | None:
+        """The whole response, or None where there is none yet: `hear` again, or `drop`.
+
+        Raises Unanswered.
+        """
+        with trio.move_on_after(seconds):
+            try:
+                return await self._hear(asked)
+            except Exception:
+                self.drop()
+                raise
+        return None
+
     async def aclose(self) -> None:
         """Close the connection; a later request would open a new one."""
-        self._drop()
+        self.drop()
         await trio.lowlevel.checkpoint()
 
     def _render(
@@ -158,7 +163,7 @@ class HttpConnection:
             return self._stream
         except OSError:
             pass
-        self._drop()
+        self.drop()
         return None
 
     async def _connect(self) -> trio.abc.Stream:
@@ -186,44 +191,46 @@ class HttpConnection:
             ) from error
         return secure
 
-    async def _exchange(
-        self, stream: trio.abc.Stream, data: bytes, method: str
-    ) -> tuple[HttpResponse, bool]:
-        try:
-            await self._send(stream, data)
-        except (trio.BrokenResourceError, OSError):
-            # A peer may refuse a request before it has read all of it: its answer, if there
-            # is one, counts.
-            broken = True
-        else:
-            broken = False
-        answer = _Answer(bodiless=method == "HEAD")
-        received = 0
+    # On a plain connection both go to the descriptor first: trio's stream would run a scheduler
+    # round after the write, and try to read what cannot be there yet.
+
+    def _ask(self, stream: trio.abc.Stream, data: bytes, method: str) -> Asked:
+        """Send what the socket takes at once."""
+        asked = Asked(stream, data, bodiless=method == "HEAD")
+        if stream is self._socket:
+            try:
+                sent = os.write(stream.socket.fileno(), data)
+            except BlockingIOError:
+                sent = 0
+            except OSError:
+                sent, asked.broken = len(data), True
+            asked.unsent = asked.unsent[sent:]
+        return asked
+
+    async def _hear(self, asked: Asked) -> HttpResponse:
+        """The rest of the request out and the response in; the connection may be used again."""
+        rest, asked.unsent = asked.unsent, memoryview(b"")
+        if rest:
+            try:
+                await asked.stream.send_all(rest)
+            except (trio.BrokenResourceError, OSError):
+                asked.broken = True
+        answer = asked.answer
         while not answer.complete:
-            chunk = await self._receive(stream)
+            chunk = await self._receive(asked.stream)
             if not chunk and answer.end():
                 break
             if not chunk:
                 raise Unanswered(f"{self._host}:{self._port} closed the connection unanswered")
-            received += len(chunk)
-            if received > self._max_response_bytes + _MAX_HEAD_BYTES:
+            asked.received += len(chunk)
+            if asked.received > self._max_response_bytes + _MAX_HEAD_BYTES:
                 raise Unanswered(f"the answer is longer than {self._max_response_bytes} bytes")
             self._parse(answer, chunk)
         if len(answer.body) > self._max_response_bytes:
             raise Unanswered(f"the answer is longer than {self._max_response_bytes} bytes")
-        response = HttpResponse(answer.status, answer.headers, bytes(answer.body))
-        return response, answer.reusable and not broken
-
-    # On a plain connection both go to the descriptor first: trio's stream would run a scheduler
-    # round after the write, and try to read what cannot be there yet.
-
-    async def _send(self, stream: trio.abc.Stream, data: bytes) -> None:
-        sent = 0
-        if stream is self._socket:
-            with suppress(BlockingIOError):
-                sent = os.write(stream.socket.fileno(), data)
-        if sent < len(data):
-            await stream.send_all(memoryview(data)[sent:])
+        if asked.broken or not answer.reusable:
+            self.drop()
+        return HttpResponse(answer.status, answer.headers, bytes(answer.body))
 
     async def _receive(self, stream: trio.abc.Stream) -> bytes:
         try:
@@ -232,11 +239,11 @@ class HttpConnection:
                 with suppress(BlockingIOError):
                     return os.read(stream.socket.fileno(), _RECEIVE_BYTES)
             return bytes(await stream.receive_some(_RECEIVE_BYTES))
-        except (trio.BrokenResourceError, OSError) as error:
+        except (trio.BrokenResourceError, trio.ClosedResourceError, OSError) as error:
             place = f"{self._host}:{self._port}"
             raise Unanswered(f"the connection to {place} broke before an answer") from error
 
-    def _parse(self, answer: _Answer, chunk: bytes) -> None:
+    def _parse(self, answer: Answer, chunk: bytes) -> None:
         try:
             answer.parser.feed_data(chunk)
         except (HttpParserError, HttpParserUpgrade) as error:
@@ -246,7 +253,8 @@ class HttpConnection:
             place = f"{self._host}:{self._port}"
             raise Unanswered(f"the answer from {place} is not HTTP/1.1: {error}") from error
 
-    def _drop(self) -> None:
+    def drop(self) -> None:
+        """Close the connection; what was asked is not answered any more."""
         if self._socket is not None:
             self._socket.socket.close()
         self._socket = self._stream = None

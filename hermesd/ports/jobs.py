@@ -8,6 +8,7 @@ from typing import Protocol
 from hermesd.core.job import Job, Token
 from hermesd.core.notes import JobNotes, KeptLine, NoteKept, Told
 from hermesd.core.outcome import Settlement
+from hermesd.core.pulled import PulledAnswer, PulledOutcome
 from hermesd.core.records import (
     Assignment,
     BrokerRange,
@@ -20,8 +21,6 @@ from hermesd.core.records import (
     EventRecord,
     JobFilter,
     JobPage,
-    PulledAnswer,
-    PulledOutcome,
     Submission,
     Submitted,
     Verdict,

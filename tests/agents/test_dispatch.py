@@ -11,16 +11,17 @@ import structlog
 import trio
 from trio.testing import MockClock
 
-from agents.scripted import Reply, ScriptedWorker
+from agents.scripted import Reply, Script, ScriptedWorker
 from agents.world import until
 from hermesd.api.acceptance import Acceptances, Sending, Waiter
-from hermesd.api.dispatch import Dispatcher, DispatchTerms
+from hermesd.api.dispatch import Dispatcher
+from hermesd.api.posting import DispatchTerms
 from hermesd.clock import TrioClock
 from hermesd.core.breaker import Breaker
 from hermesd.core.fleet import Acceptance, DispatchBatch
 from hermesd.core.job import Job
-from hermesd.core.registry import Held, WorkerView
 from hermesd.core.states import State
+from hermesd.core.workerview import Held, WorkerView
 
 
 class Findings:
@@ -91,7 +92,21 @@ class Path:
         self.view.heartbeat_number += 1
         self.dispatcher.fenced(self.worker.fence, frozenset(self.worker.held))
 
+    async def carry(self, waiter: Waiter, seconds: float = 0.2) -> bool:
+        """Assign a job to the worker, and have this task send it."""
+        held = self.assigned()
+        if await self.dispatcher.carry(held, waiter, seconds):
+            return True
+        self.view.unreserve(held)
+        return False
+
     def _send(self, waiter: Waiter | None) -> Held:
+        held = self.assigned()
+        self.dispatcher.send(held, waiter)
+        return held
+
+    def assigned(self) -> Held:
+        """One more job of the worker's."""
         self._count += 1
         job = Job(
             id=f"j{self._count}",
@@ -104,8 +119,17 @@ class Path:
         held = Held(job, "async", float("inf"))
         self.view.reserve(held, self._count)
         self.view.hold(held)
-        self.dispatcher.send(held, waiter)
         return held
+
+
+def taking_after(worker: ScriptedWorker, word: trio.Event) -> Script:
+    """A script: the batch is taken when the test says so."""
+
+    async def take(batch: DispatchBatch) -> Reply:
+        await word.wait()
+        return worker.take(batch)
+
+    return take
 
 
 @asynccontextmanager
@@ -381,3 +405,131 @@ async def test_an_address_that_cannot_be_dialled_harms_nobody(
             await path.opened()
         assert not path.view.routable
         assert path.view.breaker.reason
+
+
+async def test_an_idle_path_lends_itself(path: Path, clock: MockClock) -> None:
+    """The task that has the job sends it and hears the word; then the path is as before."""
+    waiter = Acceptances().expect()
+    assert await path.carry(waiter)
+    assert (waiter.told, waiter.worker_id) == (True, "w1")
+    await path.dispatcher.idle()
+    path.send(2)
+    await path.dispatcher.idle()
+    assert await path.carry(Acceptances().expect())
+    assert [(post.number, len(post.jobs)) for post in path.worker.batches] == [
+        (1, 1),
+        (2, 2),
+        (3, 1),
+    ]
+    assert (path.findings.answered, path.view.free("async")) == (4, 0)
+
+
+async def test_a_path_with_something_to_do_is_not_lent(path: Path, clock: MockClock) -> None:
+    """Be it its own, in another's hands, or a probe."""
+    word = trio.Event()
+    path.worker.scripts.append(taking_after(path.worker, word))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(path.carry, Acceptances().expect())
+        await until(lambda: path.view.batch_number == 1, "the loan")
+        assert not await path.carry(Acceptances().expect())
+        path.send()
+        assert not await path.carry(Acceptances().expect())
+        word.set()
+    await path.dispatcher.idle()
+    path.dispatcher.suspect("something")
+    assert not await path.carry(Acceptances().expect())
+    assert [len(post.jobs) for post in path.worker.batches] == [1, 1]
+    assert path.view.free("async") == 2
+
+
+async def test_a_late_word_on_a_carried_job_is_heard(path: Path, clock: MockClock) -> None:
+    """The task goes on after its time; the path waits for the rest of its own, and only waits."""
+    word = trio.Event()
+    path.worker.scripts.append(taking_after(path.worker, word))
+    waiter = Acceptances().expect()
+    began = trio.current_time()
+    assert await path.carry(waiter, 0.2)
+    assert trio.current_time() - began == pytest.approx(0.2, abs=0.01)
+    assert not waiter.told
+    word.set()
+    await path.dispatcher.idle()
+    assert (waiter.worker_id, len(path.worker.batches)) == ("w1", 1)
+
+
+async def test_an_unanswered_carried_job_is_repeated(path: Path, clock: MockClock) -> None:
+    """After the same time and under its number, as any batch is."""
+
+    async def again(batch: DispatchBatch) -> Reply:
+        return path.worker.answer(batch, [Acceptance.ACCEPTED])
+
+    path.worker.scripts += [path.worker.take_and_hang, again]
+    began = trio.current_time()
+    assert await path.carry(Acceptances().expect(), 5.0)
+    assert trio.current_time() - began == pytest.approx(1.0, abs=0.01)
+    await path.dispatcher.idle()
+    assert [post.number for post in path.worker.batches] == [1, 1]
+    assert (path.view.fence_batch, path.view.breaker.closed) == (0, True)
+
+
+async def test_what_is_not_plainly_accepted_goes_its_usual_way(
+    path: Path, clock: MockClock
+) -> None:
+    """A refusal, the word of another process, an answer about another batch."""
+
+    async def full(batch: DispatchBatch) -> Reply:
+        return path.worker.answer(batch, [Acceptance.FULL])
+
+    async def wrong(batch: DispatchBatch) -> Reply:
+        path.worker.take(batch)
+        return path.worker.answer(batch, [Acceptance.ACCEPTED] * 7)
+
+    async def another(batch: DispatchBatch) -> Reply:
+        return path.worker.who("w1.2")
+
+    path.worker.scripts.append(full)
+    assert await path.carry(Acceptances().expect())
+    await path.dispatcher.idle()
+    assert path.findings.refusals == [(["j1"], "the worker says: full")]
+    path.view.apply_view(path.worker.view())
+    path.worker.scripts += [wrong, path.worker.hang]
+    assert await path.carry(Acceptances().expect())
+    await until(lambda: path.view.fence_batch == 2, "the fence")
+    path.list_held()
+    await path.dispatcher.idle()
+    await path.opened()
+    path.worker.scripts = [another]
+    assert await path.carry(Acceptances().expect())
+    await until(lambda: bool(path.findings.deaths), "the death")
+    assert path.findings.batches_of_refused == [0, 0]
+
+
+async def test_a_carrier_that_is_cancelled_leaves_the_rest_to_the_path(
+    path: Path, clock: MockClock
+) -> None:
+    """The word on the job is heard all the same, and nothing is sent twice."""
+    word = trio.Event()
+    path.worker.scripts.append(taking_after(path.worker, word))
+    waiter = Acceptances().expect()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(path.carry, waiter)
+        await until(lambda: path.view.batch_number == 1, "the loan")
+        nursery.cancel_scope.cancel()
+    word.set()
+    await path.dispatcher.idle()
+    assert (waiter.worker_id, len(path.worker.batches)) == ("w1", 1)
+
+
+async def test_the_end_of_a_path_ends_a_loan(clock: MockClock) -> None:
+    """The carrier is told nothing, and goes on at once."""
+    worker = ScriptedWorker()
+    waiter = Acceptances().expect()
+    async with trio.open_nursery() as outside:
+        async with open_path(worker) as path:
+            await path.opened()
+            worker.scripts.append(worker.hang)
+            began = trio.current_time()
+            outside.start_soon(path.carry, waiter, 100.0)
+            await until(lambda: path.view.batch_number == 1, "the loan")
+        assert not await path.carry(Acceptances().expect())
+    assert trio.current_time() - began < 0.5
+    assert not waiter.told

@@ -10,7 +10,8 @@ from trio.testing import MockClock
 
 from agents.scripted import ScriptedWorker
 from agents.world import Api, all_in, open_api, until
-from hermesd.api.feed import RECONCILE_SECONDS
+from hermesd.api.feed import MAX_ROUND, RECONCILE_SECONDS
+from hermesd.api.readahead import MOST
 from hermesd.core.errors import OutcomeUnknown
 from hermesd.core.job import Job, Owner
 from hermesd.core.outcome import Outcome, OutcomeKind
@@ -309,3 +310,56 @@ async def test_jobs_for_all_slots_go_out_in_few_batches(api: Api, clock: MockClo
     assert await api.agents.feeder.run_once() == 64
     await until(lambda: all(len(w.held) == 32 for w in workers), "the dispatch")
     assert [api.view(w.incarnation).batch_number for w in workers] == [1, 1]
+
+
+async def test_what_stands_behind_is_read_while_the_store_commits(
+    api: Api, clock: MockClock
+) -> None:
+    """Not the jobs that are being given out, although the store says that they wait still."""
+    await plant(api, *(waiting(number) for number in range(MOST + MAX_ROUND + 100)))
+    api.state.tally.reset(await api.store.reader.counts())
+    worker = await join(api, MOST + MAX_ROUND)
+    for _ in range(MOST // MAX_ROUND - 1):
+        assert await api.agents.feeder.run_once() == MAX_ROUND
+    api.jobs.before = trio.Event()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(api.agents.feeder.run_once)
+        await until(lambda: known(api) == MAX_ROUND + 100, "the reading")
+        api.jobs.before.set()
+    assert known(api) == MAX_ROUND + 100
+    before = api.jobs.calls
+    assert await api.agents.feeder.run_once() == MAX_ROUND
+    assert api.jobs.calls - before == 1
+    await until(lambda: len(worker.held) == MOST + MAX_ROUND, "the dispatch")
+
+
+async def test_what_was_read_meanwhile_does_not_hide_what_was_not_given_out(
+    api: Api, clock: MockClock
+) -> None:
+    """The store fails while it commits: the jobs of that round wait, and are the first again."""
+    await plant(api, *(waiting(number) for number in range(MOST + 5)))
+    api.state.tally.reset(await api.store.reader.counts())
+    worker = await join(api, MOST + 5)
+    for _ in range(MOST // MAX_ROUND - 1):
+        assert await api.agents.feeder.run_once() == MAX_ROUND
+    api.jobs.after = trio.Event()
+    api.jobs.unknown = 1
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(fails, api)
+        await until(lambda: known(api) == 5, "the reading")
+        api.jobs.after.set()
+    assert known(api) == 0
+    api.start()
+    await until(lambda: len(worker.held) == MOST + 5, "all jobs")
+
+
+def known(api: Api) -> int:
+    """How many waiting jobs are known in memory."""
+    line = api.state.ahead.line(("default", "note", 3))
+    return 0 if line is None else len(line.jobs)
+
+
+async def fails(api: Api) -> None:
+    """A round whose commit has an unknown fate."""
+    with pytest.raises(OutcomeUnknown):
+        await api.agents.feeder.run_once()

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 import trio
 from trio.testing import MockClock
 
-from agents.scripted import ScriptedWorker
+from agents.scripted import Reply, ScriptedWorker
 from agents.world import Api, open_api, until
-from hermesd.api.intake import MOST_JOBS, Lone
+from hermesd.api.intake import MOST_JOBS, QUIET, Lone
 from hermesd.api.ledger import Ledger
 from hermesd.api.submit import SubmitAnswer
 from hermesd.core.errors import HermesError, OutcomeUnknown, QueueFull, StoreUnavailable, Unstorable
+from hermesd.core.fleet import Acceptance, DispatchBatch
+from hermesd.core.records import Submission, Submitted
 from hermesd.core.states import State
 
 Answer = SubmitAnswer | HermesError
@@ -175,4 +177,141 @@ async def test_a_defect_after_the_commit_ends_nobody_else(
     assert len(jobs) == 2
     wanted = {job.id for job in jobs}
     await until(lambda: {token.job_id for token in worker.held} == wanted, "the worker to get them")
+    assert kinds(await submitted(api, "note")) == ["direct"]
+
+
+async def quiet(api: Api) -> None:
+    """So many jobs come one after another that the next one is not waited for company."""
+    for _ in range(QUIET):
+        await api.submit("chime")
+
+
+@pytest.fixture
+def inserting(api: Api, monkeypatch: pytest.MonkeyPatch) -> list[trio.lowlevel.Task]:
+    """The tasks in which the store was called."""
+    tasks: list[trio.lowlevel.Task] = []
+    insert = api.jobs.insert
+
+    async def noting(submission: Submission) -> Sequence[Submitted]:
+        tasks.append(trio.lowlevel.current_task())
+        return await insert(submission)
+
+    monkeypatch.setattr(api.jobs, "insert", noting)
+    return tasks
+
+
+async def test_a_job_without_company_is_seen_through_in_its_own_task(
+    api: Api, clock: MockClock, inserting: list[trio.lowlevel.Task]
+) -> None:
+    """Stored, counted, told of and given to its worker as any other."""
+    worker = ScriptedWorker(slots={"async": QUIET + 2})
+    await worker.open(api.nursery)
+    await worker.join(api)
+    await quiet(api)
+    answers = await submitted(api, "note")
+    assert inserting[-1] not in inserting[:-1]
+    assert inserting[-1].parent_nursery is not api.nursery
+    assert [task.parent_nursery for task in inserting[:-1]] == [api.nursery] * QUIET
+    assert kinds(answers) == ["direct"]
+    assert isinstance(answers[0], SubmitAnswer)
+    assert (answers[0].worker_id, answers[0].job) == ("w1", await api.job(answers[0].job.id))
+    assert api.state.ring.totals()["direct"] == QUIET + 1
+    assert len(worker.held) == QUIET + 1
+    await submitted(api, "grind")
+    assert api.state.tally.waiting_in("default") == 1
+
+
+async def test_company_ends_the_quiet(api: Api, clock: MockClock) -> None:
+    """From then on what comes together is gathered again."""
+    await quiet(api)
+    committed = api.jobs.after = trio.Event()
+    before = api.jobs.calls
+    async with trio.open_nursery() as clients:
+        clients.start_soon(submitted, api, "note")
+        await until(lambda: api.jobs.calls == before + 1, "the first call")
+        clients.start_soon(submitted, api, "note", "note")
+        await until(lambda: api.jobs.calls == before + 2, "the second call")
+        committed.set()
+    api.jobs.after = None
+    await submitted(api, "note", "note", "note")
+    assert api.jobs.calls == before + 3
+    assert api.state.tally.waiting_in("default") == QUIET + 6
+
+
+@pytest.mark.parametrize(
+    ("spoil", "error"), [(_goes_down, StoreUnavailable), (_forgets, OutcomeUnknown)]
+)
+async def test_a_job_without_company_that_is_not_stored_frees_its_slot(
+    api: Api, clock: MockClock, spoil: Callable[[Api], None], error: type[HermesError]
+) -> None:
+    """And its client is told."""
+    worker = ScriptedWorker(slots={"async": QUIET + 1})
+    await worker.open(api.nursery)
+    await worker.join(api)
+    await quiet(api)
+    spoil(api)
+    assert kinds(await submitted(api, "note")) == [error]
+    assert len(api.agents.lines.take_strays()) == (error is OutcomeUnknown)
+    assert api.view(worker.incarnation).free("async") == 1
+    api.jobs.down = False
+    assert kinds(await submitted(api, "note")) == ["direct"]
+
+
+async def test_a_job_without_company_is_sent_as_ever_where_the_path_is_not_idle(
+    api: Api, clock: MockClock
+) -> None:
+    """It waits for the path, and no longer than any other."""
+    worker = ScriptedWorker(slots={"async": QUIET + 3})
+    await worker.open(api.nursery)
+    await worker.join(api)
+    await quiet(api)
+    worker.scripts.append(worker.take_and_hang)
+    first, second = await submitted(api, "note"), await submitted(api, "note")
+    assert kinds(first + second) == ["queue"] * 2
+    notes = {one.note for one in first + second if isinstance(one, SubmitAnswer)}
+    assert notes == {"committed; the worker has not answered yet"}
+
+
+async def test_a_job_without_company_that_is_refused_goes_to_another_worker(
+    api: Api, clock: MockClock
+) -> None:
+    """And its client hears of that one."""
+    full, free = (ScriptedWorker(name, slots={"async": QUIET + 1}) for name in ("w1", "w2"))
+    for worker in (full, free):
+        await worker.open(api.nursery)
+        await worker.join(api)
+    await quiet(api)
+
+    async def refuse(batch: DispatchBatch) -> Reply:
+        for worker in (full, free):
+            worker.scripts.clear()
+        return (full if batch.incarnation == full.incarnation else free).answer(
+            batch, [Acceptance.FULL]
+        )
+
+    for worker in (full, free):
+        worker.scripts.append(refuse)
+    (answer,) = await submitted(api, "note")
+    assert isinstance(answer, SubmitAnswer)
+    holders = {token.job_id: worker for worker in (full, free) for token in worker.held}
+    assert (answer.routed, answer.worker_id) == ("direct", holders[answer.job.id].worker_id)
+
+
+async def test_a_defect_after_a_commit_without_company_ends_nobody(
+    api: Api, clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client is told that its job is committed, and it is looked for later."""
+    worker = ScriptedWorker(slots={"async": QUIET + 2})
+    await worker.open(api.nursery)
+    await worker.join(api)
+    await quiet(api)
+    with monkeypatch.context() as patched:
+
+        def fail(*_: object, **__: object) -> None:
+            raise RuntimeError("a defect")
+
+        patched.setattr(Ledger, "inserted", fail)
+        answers = await submitted(api, "note")
+    assert kinds(answers) == ["queue"]
+    assert len(api.agents.lines.take_strays()) == 1
     assert kinds(await submitted(api, "note")) == ["direct"]

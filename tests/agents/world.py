@@ -12,18 +12,18 @@ import structlog
 import trio
 
 from hermesd.api.admission import JobRequest
+from hermesd.api.agents import ApiAgents, ApiParts
 from hermesd.api.alone import Alone
 from hermesd.api.brokerside import BrokerSide
 from hermesd.api.events import EventRing
-from hermesd.api.role import ApiAgents, ApiParts
 from hermesd.api.state import ApiState
 from hermesd.api.submit import SubmitAnswer
 from hermesd.clock import TrioClock
 from hermesd.config import Config
 from hermesd.core.job import Job, Kind
 from hermesd.core.jobtype import JobType
-from hermesd.core.registry import WorkerView
 from hermesd.core.states import State
+from hermesd.core.workerview import WorkerView
 from hermesd.observe.metrics import ApiMetrics, CommitStats
 from hermesd.ports import Bus, JobQueue
 from hermesd.queues.embedded import EmbeddedQueue

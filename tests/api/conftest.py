@@ -13,9 +13,9 @@ import pytest
 import structlog
 import trio
 
+from hermesd.api.agents import ApiAgents, ApiParts
 from hermesd.api.app import build_app
 from hermesd.api.events import EventRing
-from hermesd.api.role import ApiAgents, ApiParts
 from hermesd.api.services import ApiServices
 from hermesd.api.state import ApiState
 from hermesd.clock import TrioClock

@@ -158,3 +158,21 @@ def test_a_job_that_was_offered_in_vain_casts_doubt_on_its_line() -> None:
     line = ahead.line(place_of(job))
     assert line is not None
     assert not line.whole
+
+
+def test_those_alike_are_taken_together_up_to_a_suspect_or_a_younger_one() -> None:
+    """In their order; what is left stays as it was, and the room is that of what is left."""
+    ahead = Ahead(ROOM)
+    jobs = [queued(number, enqueued_at=float(number)) for number in range(6)]
+    jobs[4] = msgspec.structs.replace(jobs[4], crash_count=2)
+    ahead.arrived(jobs, len(jobs))
+    line = ahead.line(place_of(jobs[0]))
+    assert line is not None
+    assert ahead.take_plain(line, 2, 9.0) == jobs[:2]
+    assert ahead.take_plain(line, 9, 2.0) == jobs[2:3]
+    assert ahead.take_plain(line, 9, 9.0) == jobs[3:4]
+    assert ahead.take_plain(line, 9, 9.0) == []
+    assert list(line.jobs) == jobs[4:]
+    ahead.arrived([queued(number, enqueued_at=9.0) for number in range(10, 20)], 12)
+    assert line.whole
+    assert len(line.jobs) == 12

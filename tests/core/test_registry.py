@@ -14,8 +14,9 @@ from hermesd.core.breaker import Breaker
 from hermesd.core.fleet import Heartbeat, Registration, SlotView, WorkerStatus
 from hermesd.core.job import Job, Kind, Token
 from hermesd.core.jobtype import CATCH_ALL, JobType
-from hermesd.core.registry import Held, Registry, WorkerView
+from hermesd.core.registry import Registry
 from hermesd.core.states import State
+from hermesd.core.workerview import Held, WorkerView
 
 SLOTS = {"async": 3, "thread": 1}
 

@@ -13,9 +13,10 @@ from hermesd.core.breaker import Breaker
 from hermesd.core.fleet import Registration, SlotView
 from hermesd.core.job import Job, Kind
 from hermesd.core.jobtype import JobType
-from hermesd.core.registry import Held, Registry, WorkerView
+from hermesd.core.registry import Registry
 from hermesd.core.roster import LOAD_STEPS, rank_of
 from hermesd.core.routing import choose, explain
+from hermesd.core.workerview import Held, WorkerView
 
 JOB = Job(id="j", type="t", payload=msgspec.Raw(b"1"))
 

@@ -282,3 +282,69 @@ async def test_what_would_break_the_framing_is_not_sent(
     """A mistake of the caller, found before anything is connected."""
     with pytest.raises(ValueError, match="holds"):
         await HttpConnection("127.0.0.1", 1).request("GET", target, b"", [field], 10)
+
+
+async def test_a_request_is_sent_without_a_wait_and_heard_later(start: Start) -> None:
+    """Over the open connection, which is kept; without one nothing is sent."""
+    client = HttpConnection("127.0.0.1", (await start(mirror)).port)
+    assert not client.ready
+    assert client.ask("POST", "/", b"a", []) is None
+    first = await client.request("GET", "/", b"", [], 10)
+    for body in (b"a", bytes(5_000_000)):
+        assert client.ready
+        asked = client.ask("POST", "/", body, [])
+        assert asked is not None
+        reply = await client.hear(asked, 20)
+        assert reply is not None
+        assert (reply.status, reply.body) == (200, body)
+        assert dict(reply.headers)[b"x-port"] == dict(first.headers)[b"x-port"]
+    await client.aclose()
+
+
+async def test_an_answer_that_is_not_there_yet_can_be_heard_again() -> None:
+    """Until it is dropped; then the connection is not used again."""
+    let = trio.Event()
+    whole = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
+
+    async def late(stream: trio.SocketStream) -> None:
+        await saying(whole)(stream)
+        await saying(whole[:20])(stream)
+        await let.wait()
+        await stream.send_all(whole[20:])
+        await read_request(stream)
+        await trio.sleep_forever()
+
+    async with scripted(late) as port:
+        client = HttpConnection("127.0.0.1", port)
+        await client.request("GET", "/", b"", [], 10)
+        asked = client.ask("GET", "/", b"", [])
+        assert asked is not None
+        assert await client.hear(asked, 0.01) is None
+        let.set()
+        reply = await client.hear(asked, 10)
+        assert reply is not None
+        assert reply.body == b"hi"
+        asked = client.ask("GET", "/", b"", [])
+        assert asked is not None
+        assert await client.hear(asked, 0.01) is None
+        client.drop()
+        assert not client.ready
+
+
+async def test_a_connection_that_is_closed_meanwhile_is_no_answer() -> None:
+    """Whoever closed it."""
+
+    async def answer_once(stream: trio.SocketStream) -> None:
+        await saying(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")(stream)
+        await read_request(stream)
+        await trio.sleep_forever()
+
+    async with scripted(answer_once) as port, trio.open_nursery() as nursery:
+        client = HttpConnection("127.0.0.1", port)
+        await client.request("GET", "/", b"", [], 10)
+        asked = client.ask("GET", "/", b"", [])
+        assert asked is not None
+        nursery.start_soon(client.aclose)
+        with pytest.raises(Unanswered):
+            await client.hear(asked, 10)
+        assert not client.ready

@@ -20,6 +20,12 @@ def services_of(request: HttpRequest) -> ApiServices:
     return cast(ApiServices, request.app.state[SERVICES])
 
 
+def name_of(request: HttpRequest) -> str:
+    """The `{name}` of the path."""
+    name: str = request.path_params["name"]
+    return name
+
+
 def answer(view: V, status: int = 200, headers: Mapping[str, str] | None = None) -> Response[V]:
     """`view` as JSON."""
     return Response(view, status_code=status, headers=headers, media_type="application/json")

@@ -7,9 +7,9 @@ from typing import Final
 from litestar import Response, post
 
 from hermesd.api.bulk import Bulk
+from hermesd.api.bulk_views import BulkView
 from hermesd.api.routes.access import HttpRequest, answer
 from hermesd.api.routes.selection import BulkOrder, carried_out, order_doc
-from hermesd.api.views import BulkView
 
 
 @post(

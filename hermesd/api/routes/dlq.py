@@ -7,12 +7,13 @@ from typing import Final
 from litestar import Response, get, post
 
 from hermesd.api.bulk import Bulk
+from hermesd.api.bulk_views import ErrorGroupList, PurgeView, RequeueView
 from hermesd.api.openapi import DOC, Doc
 from hermesd.api.present import groups_view, job_view, page_view
 from hermesd.api.routes.access import HttpRequest, answer, services_of
 from hermesd.api.routes.query import DlqQuery, GroupQuery, read_query
 from hermesd.api.routes.selection import DlqOrder, carried_out, order_doc
-from hermesd.api.views import ErrorGroupList, JobPageView, PurgeView, RequeueView
+from hermesd.api.views import JobPageView
 from hermesd.core.errors import InvalidValue, StoreUnavailable
 
 

@@ -8,7 +8,7 @@ from litestar import Response, get, post
 
 from hermesd.api.openapi import DOC, Doc
 from hermesd.api.order_views import OrderBody, QueueAnswer, QueueList, queue_view
-from hermesd.api.routes.access import HttpRequest, answer, services_of
+from hermesd.api.routes.access import HttpRequest, answer, name_of, services_of
 from hermesd.api.routes.bodies import read_optional
 from hermesd.api.routes.query import Query, read_query
 from hermesd.core.errors import (
@@ -20,6 +20,18 @@ from hermesd.core.errors import (
 )
 
 _ORDER_FAULTS: Final = (MalformedJson, NotFound, InvalidValue, StoreUnavailable, OutcomeUnknown)
+
+
+def _order(summary: str) -> dict[str, Doc]:
+    return {
+        DOC: Doc(
+            summary=summary,
+            query=Query,
+            body=OrderBody,
+            answers={200: QueueAnswer},
+            errors=_ORDER_FAULTS,
+        )
+    }
 
 
 @get(
@@ -60,46 +72,25 @@ async def show_queue(request: HttpRequest) -> Response[QueueAnswer]:
 @post(
     "/queues/{name:str}/pause",
     status_code=200,
-    opt={
-        DOC: Doc(
-            summary="Start none of a queue's jobs until it is resumed; they are still accepted",
-            query=Query,
-            body=OrderBody,
-            answers={200: QueueAnswer},
-            errors=_ORDER_FAULTS,
-        )
-    },
+    opt=_order("Start none of a queue's jobs until it is resumed; they are still accepted"),
 )
 async def pause_queue(request: HttpRequest) -> Response[QueueAnswer]:
     """What runs goes on."""
     body = await _body(request)
-    await services_of(request).queues.pause(_name(request), body.reason, body.by)
+    await services_of(request).queues.pause(name_of(request), body.reason, body.by)
     return await _shown(request)
 
 
 @post(
     "/queues/{name:str}/resume",
     status_code=200,
-    opt={
-        DOC: Doc(
-            summary="Start the jobs of a paused queue again",
-            query=Query,
-            body=OrderBody,
-            answers={200: QueueAnswer},
-            errors=_ORDER_FAULTS,
-        )
-    },
+    opt=_order("Start the jobs of a paused queue again"),
 )
 async def resume_queue(request: HttpRequest) -> Response[QueueAnswer]:
     """In their order."""
     body = await _body(request)
-    await services_of(request).queues.resume(_name(request), body.reason, body.by)
+    await services_of(request).queues.resume(name_of(request), body.reason, body.by)
     return await _shown(request, known=True)  # it may be paused, and declared no longer
-
-
-def _name(request: HttpRequest) -> str:
-    name: str = request.path_params["name"]
-    return name
 
 
 async def _body(request: HttpRequest) -> OrderBody:
@@ -108,7 +99,7 @@ async def _body(request: HttpRequest) -> OrderBody:
 
 
 async def _shown(request: HttpRequest, *, known: bool = False) -> Response[QueueAnswer]:
-    entry = await services_of(request).queue_figures.one(_name(request), known=known)
+    entry = await services_of(request).queue_figures.one(name_of(request), known=known)
     return answer(QueueAnswer(queue=queue_view(entry)))
 
 
