@@ -10,7 +10,6 @@ from pathlib import Path
 import psycopg
 
 from tests.bench.peers.servers import postgresql
-from tests.bench.waiting import until
 
 
 class Databases:
@@ -30,16 +29,7 @@ class Databases:
 
 @contextmanager
 def databases(folder: Path) -> Iterator[Databases]:
-    """A private server with fsync and synchronous_commit on; its files are in `folder`."""
+    """A private server (see `servers.postgresql`); its files are in `folder`."""
     folder.mkdir()
     with postgresql(folder) as url:
-        until(lambda: _answers(url), "the server listens before it answers")
         yield Databases(url)
-
-
-def _answers(url: str) -> bool:
-    try:
-        psycopg.connect(url).close()
-    except psycopg.OperationalError:
-        return False
-    return True

@@ -2,7 +2,9 @@
 
     python -m tests.bench.fleet COUNT
 
-As separate processes a hundred would measure the machine's memory, and not the api.
+As separate processes a hundred would measure the machine's memory, and not the api. They share the
+lines on single jobs that one process may write a second: a hundred times as many would measure the
+log, which workers on machines of their own write there.
 """
 
 from __future__ import annotations
@@ -26,6 +28,10 @@ from tests.bench.app import handlers
 async def serve(count: int, config: Config) -> None:
     """Run `count` workers until SIGTERM, then let all of them drain."""
     log = configure_logging(config.log.level, config.log.format, sys.stderr).bind()
+    share = max(config.log.jobs_per_second // count, 1)
+    config = msgspec.structs.replace(
+        config, log=msgspec.structs.replace(config.log, jobs_per_second=share)
+    )
     catalogue = load_plugins(disabled=config.plugins.disabled, extra=handlers(None))
     async with open_bridge(), trio.open_nursery() as nursery:
         workers = []
