@@ -12,6 +12,7 @@ FIVE_SECONDS: Final = 5 * MINUTE_SECONDS
 FINE_WINDOW_SECONDS: Final = 15 * 60
 MINUTES_WINDOW_SECONDS: Final = 6 * 3600
 LONGEST_WINDOW_SECONDS: Final = 24 * 3600
+_WHOLE_STEP_SECONDS: Final = 0.9 * STEP_SECONDS  # timers are late now and then
 # What is kept beside the window, since a window need not begin with a step.
 _SPARE_SECONDS: Final = 2 * FIVE_SECONDS
 
@@ -30,11 +31,14 @@ class Chart:
         self._steps: dict[int, Point] = {}
         self._minutes: dict[int, Point] = {}
         self._fives: dict[int, Point] = {}
+        self._begun: int | None = None  # the first step, where a life before may have seen a part
         self._newest = 0  # of the steps
         self._closed = 0  # the last minute that is over
 
     def add(self, point: Point) -> None:
         """A step as one api saw it, beside what others saw of the same."""
+        if not self._steps and point.seconds < _WHOLE_STEP_SECONDS:
+            self._begun = point.at
         known = self._steps.get(point.at)
         seen = (point,) if known is None else (known, point)
         self._steps[point.at] = side_by_side(seen, point.at)
@@ -89,14 +93,16 @@ class Chart:
         return Window(width, [(at, look[width](at)) for at in range(first, last + width, width)])
 
     def _step(self, at: int) -> Point | None:
-        """A step; where it was not seen, its share of the minute, which the store may have."""
+        """A step; where it was not seen whole, its share of the minute that the store may have."""
         begin = _floor(at, MINUTE_SECONDS)
-        if at in self._steps or begin not in self._minutes:
+        if (at in self._steps and at != self._begun) or begin not in self._minutes:
             return self._steps.get(at)
-        minute, seen = self._minute(begin), self._steps_of(begin)
+        seen = [point for point in self._steps_of(begin) if point.at != self._begun]
+        minute = self._minute(begin)
         end = min(begin + MINUTE_SECONDS, max(self._newest, at) + STEP_SECONDS)
         unseen = (end - begin) // STEP_SECONDS - len(seen)
-        return None if minute is None else rest(minute, seen, at, unseen)
+        share = None if minute is None else rest(minute, seen, at, unseen)
+        return self._steps.get(at) if share is None else share
 
     def _minute(self, at: int) -> Point | None:
         """A minute; of one that is not over the store may have what was before this life."""

@@ -117,6 +117,21 @@ def test_after_a_restart_fine_steps_are_the_shares_of_their_minutes() -> None:
     assert shown(chart, 96, 3600) == [(0, 120, 60.0), (60, 54, 30.0)]
 
 
+def test_a_restart_within_a_step_loses_nothing_of_it() -> None:
+    """Both lives have seen a part of that step, which here is the first of its minute."""
+    chart = Chart()
+    before = Point(at=NOON, seconds=2.0, submitted=7)
+    chart.replace([before])
+    chart.add(Point(at=NOON, seconds=1.5, submitted=1))
+    assert [count for _, count, _ in shown(chart, 6, 60)] == [8]
+    for at in range(5, 60, 5):
+        chart.add(step(at, submitted=0))
+    chart.close(NOON)
+    chart.replace([Point(at=NOON, seconds=58.5, submitted=8)])  # as the store has both
+    assert sum(count for _, count, _ in shown(chart, 70, 120)) == 8
+    assert shown(chart, 70, 120)[0][:2] == (0, 8)
+
+
 def test_the_minutes_of_all_lives_of_all_apis_are_the_fleets() -> None:
     """Lives of one api follow each other; apis work side by side."""
     lives = [
