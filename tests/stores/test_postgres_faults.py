@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 import trio
 from databases.cutter import Cut, open_cutter
 from databases.postgresql import PostgresServer
-from databases.stores import opened
+from databases.stores import line_to, opened
 from msgspec.structs import replace
 
 from hermesd.clock import SystemClock
@@ -21,6 +22,9 @@ from hermesd.core.job import Job, Owner
 from hermesd.core.records import JobFilter, Verdict
 from hermesd.core.states import Move, State
 from hermesd.stores.postgres import PostgresStore
+from hermesd.stores.postgres.comeback import Comeback
+from hermesd.stores.postgres.connection import BoundedConnection
+from hermesd.stores.postgres.reads import PostgresReads
 from hermesd.testing.clock import ManualClock
 from hermesd.testing.conformance import Scene
 from hermesd.testing.listing import all_ids
@@ -168,6 +172,27 @@ async def test_a_reading_connection_that_is_ended_is_not_noticed(
     for _ in range(3):
         assert await trio.to_thread.run_sync(end_backends, server, "hermesd-reader") >= 1
         assert await scene.now(job) == job
+
+
+async def test_whoever_reaches_the_server_again_ends_the_wait_of_all(postgresql_url: str) -> None:
+    """Else a job that was just accepted could not be looked at for up to five seconds."""
+    comeback = Comeback()
+    for _ in range(10):
+        comeback.failed(time.monotonic(), 1.0, "PostgreSQL: away")
+    reads = PostgresReads(line_to(postgresql_url), comeback)
+    try:
+        with pytest.raises(StoreUnavailable, match="away"):
+            await reads.run(one)
+        comeback.worked()
+        assert await reads.run(one) == 1
+    finally:
+        reads.close()
+
+
+def one(connection: BoundedConnection) -> int:
+    (found,) = connection.execute("SELECT 1").fetchone() or ()
+    assert isinstance(found, int)
+    return found
 
 
 async def test_a_commit_that_happened_is_a_success(

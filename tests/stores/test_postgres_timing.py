@@ -60,12 +60,13 @@ def test_a_server_that_is_away_is_left_alone_for_longer_and_longer() -> None:
     assert comeback.seconds_left(10.0) == 0
     waits = []
     for _ in range(10):
-        comeback.failed(10.0, 1.0)
+        comeback.failed(10.0, 1.0, "away")
         waits.append(comeback.seconds_left(10.0))
     assert waits == sorted(waits)
     assert 0 < waits[0] < 1
     assert waits[-1] == MOST_SECONDS
-    comeback.failed(10.0, 0.0)
+    comeback.failed(10.0, 0.0, "away still")
+    assert comeback.trouble == "away still"
     assert comeback.seconds_left(10.0) == MOST_SECONDS / 2
     assert comeback.seconds_left(20.0) == 0
     comeback.worked()

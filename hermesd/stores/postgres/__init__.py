@@ -21,6 +21,7 @@ from structlog.typing import FilteringBoundLogger
 from hermesd.ports import Clock
 from hermesd.stores.group import GroupCommit
 from hermesd.stores.postgres import fleet_questions, listing, prepare, queue_questions
+from hermesd.stores.postgres.comeback import Comeback
 from hermesd.stores.postgres.connection import Line
 from hermesd.stores.postgres.reads import PostgresReads, reads_of
 from hermesd.stores.postgres.timing import DatabaseTime
@@ -61,12 +62,12 @@ async def open_postgres(
     cannot be used, ConfigError where its schema is newer than this program. What was handed in
     before the end is still committed.
     """
-    there = DatabaseTime(clock.utc)
-    writer = PostgresWriter(line, there)
+    there, comeback = DatabaseTime(clock.utc), Comeback()
+    writer = PostgresWriter(line, there, comeback)
     group = GroupCommit(
         writer, max_group=max_group, max_pending=max_pending, log=log, ahead=writer.ahead
     )
-    reads = PostgresReads(line)
+    reads = PostgresReads(line, comeback)
     await prepare.migrated(line, allowed=migrate)
     store_id = await trio.to_thread.run_sync(prepare.identify, line, there)
     try:

@@ -131,7 +131,7 @@ def open_connection(line: Line, purpose: str, settings: tuple[str, ...]) -> Boun
         **KEEPALIVE,
     }
     connection = BoundedConnection.connect(
-        line.url, autocommit=True, **{**own, **_kept(given, own), "options": options}
+        line.url, autocommit=True, **{**own, **kept(given, own), "options": options}
     )
     connection.answer_seconds = line.answer_seconds
     # A plan that is kept may have been made while a table was empty: each read is planned anew.
@@ -139,7 +139,7 @@ def open_connection(line: Line, purpose: str, settings: tuple[str, ...]) -> Boun
     return connection
 
 
-def _kept(given: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+def kept(given: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
     """What the url says itself goes before what is the rule here."""
     return {name: value for name, value in given.items() if name in own and value is not None}
 

@@ -11,11 +11,19 @@ from uuid import uuid4
 
 import psycopg
 import trio
+from psycopg.conninfo import conninfo_to_dict
 
 from hermesd.core.errors import ConfigError, StoreUnavailable
 from hermesd.stores.micros import seconds
 from hermesd.stores.postgres import fresh
-from hermesd.stores.postgres.connection import OLDEST, Line, open_connection, translated
+from hermesd.stores.postgres.connection import (
+    KEEPALIVE,
+    OLDEST,
+    Line,
+    kept,
+    open_connection,
+    translated,
+)
 from hermesd.stores.postgres.statements import NOW_US
 from hermesd.stores.postgres.timing import DatabaseTime
 from hermesd.stores.version import HEAD, LOCK_SECONDS, VERSION_TABLE, needs_upgrade
@@ -25,13 +33,15 @@ CONNECT_SECONDS = 10
 
 def open_migrating(url: str, lock_seconds: int) -> psycopg.Connection[Any]:
     """A connection for the migration tool, which has all the time it needs but for locks."""
+    given = conninfo_to_dict(url)
+    options = f"-c lock_timeout={lock_seconds * 1000} {given.get('options') or ''}"
+    own: dict[str, Any] = {
+        "connect_timeout": CONNECT_SECONDS,
+        "application_name": "hermesd-migrate",
+        **KEEPALIVE,
+    }
     with translated():
-        return psycopg.connect(
-            url,
-            connect_timeout=CONNECT_SECONDS,
-            application_name="hermesd-migrate",
-            options=f"-c lock_timeout={lock_seconds * 1000}",
-        )
+        return psycopg.connect(url, **{**own, **kept(given, own), "options": options.strip()})
 
 
 def found_version(line: Line) -> str | None:

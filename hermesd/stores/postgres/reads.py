@@ -36,12 +36,11 @@ class _Died(Exception):
 class PostgresReads:
     """At most MAX_READERS reads at a time, each on a connection of its own."""
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: Line, comeback: Comeback) -> None:
         self._line = line
         self._limiter = trio.CapacityLimiter(MAX_READERS)
         self._free: deque[BoundedConnection] = deque()
-        self._comeback = Comeback()
-        self._trouble = ""
+        self._comeback = comeback
 
     async def run(self, query: Callable[[BoundedConnection], T]) -> T:
         """What `query` answers; a connection that turns out to be dead costs nothing but time.
@@ -92,12 +91,11 @@ class PostgresReads:
     def _fresh(self) -> BoundedConnection:
         left = self._comeback.seconds_left(time.monotonic())
         if left > 0:
-            raise StoreUnavailable(self._trouble, retry_after_seconds=left)
+            raise StoreUnavailable(self._comeback.trouble, retry_after_seconds=left)
         try:
             connection = open_connection(self._line, "reader", READER_SETTINGS)
         except psycopg.OperationalError as error:
-            self._trouble = f"PostgreSQL: {told(error)}"
-            self._comeback.failed(time.monotonic(), random.random())
+            self._comeback.failed(time.monotonic(), random.random(), f"PostgreSQL: {told(error)}")
             raise
         self._comeback.worked()
         return connection

@@ -57,15 +57,14 @@ class _Doubt(Exception):
 class PostgresWriter:
     """The `Backend` of the group commit; opens its connection in the thread that uses it."""
 
-    def __init__(self, line: Line, there: DatabaseTime) -> None:
+    def __init__(self, line: Line, there: DatabaseTime, comeback: Comeback) -> None:
         self.repeats = 0  # transactions that were done again
         self._line = line
         self._there = there
         self._pipe: Pipe | None = None
         self._backend = Backend(0, "", None)
         self._keys = OrderKeys(0)
-        self._comeback = Comeback()
-        self._trouble = ""
+        self._comeback = comeback
         self._doubt: _Doubt | None = None  # what `ahead` has left to `commit`
         self._look_first = False
 
@@ -218,14 +217,13 @@ class PostgresWriter:
             return self._pipe
         left = self._comeback.seconds_left(time.monotonic())
         if left > 0:
-            raise StoreUnavailable(self._trouble, retry_after_seconds=left)
+            raise StoreUnavailable(self._comeback.trouble, retry_after_seconds=left)
         try:
             with translated():
                 connection = open_connection(self._line, "writer", WRITER_SETTINGS)
             self._pipe = self._greeted(Pipe(connection))
         except StoreUnavailable as error:
-            self._trouble = error.detail
-            self._comeback.failed(time.monotonic(), random.random())
+            self._comeback.failed(time.monotonic(), random.random(), error.detail)
             raise
         self._comeback.worked()
         return self._pipe
