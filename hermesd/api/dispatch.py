@@ -97,8 +97,9 @@ class Dispatcher:
         idle = self._resting and not (self._wake.is_set or self._lent or self._left)
         if not (idle and self._path.ready):
             return False
+        post = self._path.numbered([Sending(held, waiter)])
         self._idle = trio.Event()
-        self._lent = self._left = post = self._path.numbered([Sending(held, waiter)])
+        self._lent = self._left = post
         try:
             await self._path.post_now(post, seconds)
             if self._accepted_whole(post):

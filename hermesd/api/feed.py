@@ -122,7 +122,7 @@ class Feeder:
             raise failed
 
     async def _read_on(self, fed: Round) -> None:
-        under_way = {job.id for job, _ in fed.placed}
+        under_way = {Token(job.id, job.lease) for job, _ in fed.placed}
         with suppress(Unavailable):  # the next round reads, and tells if it cannot
             await self._reading.read(fed.pairs, without=under_way)
 

@@ -238,8 +238,8 @@ class Intake:
     async def _carry(self, lone: Lone, slot: Reservation) -> None:
         """Hear the worker's word, by oneself where its path is idle."""
         began = trio.current_time()
-        waiter = lone.waiter = Waiter(lone.go_on)
         held = self._router.commit(slot, lone.job)
+        waiter = lone.waiter = Waiter(lone.go_on)
         if not await self._lines.carry(slot.view, held, waiter, self.patience.seconds):
             self._lines.send(slot.view, held, waiter)
         if not waiter.told:

@@ -8,6 +8,7 @@ import trio
 
 from hermesd.api.state import ApiState
 from hermesd.core.ahead import Place
+from hermesd.core.job import Token
 from hermesd.core.records import Waiting
 
 MOST = 2000  # jobs read at once; most of them are given out in later rounds
@@ -28,12 +29,12 @@ class ReadAhead:
         pairs: Sequence[tuple[str, str]],
         *,
         correct: bool = False,
-        without: Collection[str] = (),
+        without: Collection[Token] = (),
     ) -> None:
         """Read the head of what waits in these (queue, type) pairs.
 
         Counts can be corrected where no assignment of this api is under way; where one is, its jobs
-        are `without`, which may be found waiting still.
+        are `without`, which may be found waiting still, under these leases.
         """
         async with self._one:
             ahead, tally = self._state.ahead, self._state.tally
@@ -49,7 +50,7 @@ class ReadAhead:
             jobs = [
                 job
                 for job in found
-                if not (self._state.published.is_on_way(job.id) or job.id in without)
+                if not (self._state.published.is_on_way(job.id) or job.token in without)
             ]
             picked, left = self._state.neighbours.pick(jobs, self._state.clock.monotonic())
             ahead.read(places, picked, everything=len(found) < MOST)

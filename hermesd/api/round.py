@@ -83,7 +83,9 @@ class Round:
             ahead.put_back(lines[pair], jobs)
         if len(self.placed) > before and not all(line.whole for line in lines.values()):
             left = sum(len(line.jobs) for line in lines.values())
-            self.short = self.short or left < self._most // 2
+            # Not for less than was placed: where jobs go one at a time each would have its reading.
+            few = min(self._most // 2, len(self.placed) - before)
+            self.short = self.short or left < few
         return missing
 
     def _place_line(self, pair: Pair, line: Line, until: float, passed: list[Job]) -> None:

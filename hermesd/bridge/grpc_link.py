@@ -188,9 +188,9 @@ class GrpcLink:
 
     async def _ask(self, name: str, request: bytes) -> bytes:
         while True:
-            streams = self._channel.connected()
-            if streams is None:
-                streams = await self._over_the_edge(self._channel.connect)
+            # Looked at again after the wait: another that waited may have filled the socket since.
+            while (streams := self._channel.connected()) is None:
+                await self._over_the_edge(self._channel.connect)
             try:
                 return await self._channel.ask(streams, name, request)
             except Refused as error:

@@ -111,7 +111,8 @@ class HttpConnection:
     ) -> Asked | None:
         """Send a request at once, which `hear` is to be called for; None where nothing was sent.
 
-        That is so unless the connection is `ready`. Raises ValueError as `request` does.
+        That is so where no connection without TLS is open; ask `ready` first, which tells of one
+        that the peer has closed. Raises ValueError as `request` does.
         """
         stream = self._stream
         if stream is None or self._ssl_context is not None:
@@ -209,12 +210,7 @@ class HttpConnection:
 
     async def _hear(self, asked: Asked) -> HttpResponse:
         """The rest of the request out and the response in; the connection may be used again."""
-        rest, asked.unsent = asked.unsent, memoryview(b"")
-        if rest:
-            try:
-                await asked.stream.send_all(rest)
-            except (trio.BrokenResourceError, OSError):
-                asked.broken = True
+        await self._send_rest(asked)
         answer = asked.answer
         while not answer.complete:
             chunk = await self._receive(asked.stream)
@@ -231,6 +227,23 @@ class HttpConnection:
         if asked.broken or not answer.reusable:
             self.drop()
         return HttpResponse(answer.status, answer.headers, bytes(answer.body))
+
+    async def _send_rest(self, asked: Asked) -> None:
+        """Whoever is cut off here, and hears again, goes on where this was."""
+        plain = self._socket
+        try:
+            if plain is None or asked.stream is not plain:
+                rest, asked.unsent = asked.unsent, memoryview(b"")
+                if rest:
+                    await asked.stream.send_all(rest)
+                return
+            while asked.unsent:
+                await trio.lowlevel.wait_writable(plain.socket)
+                with suppress(BlockingIOError):
+                    sent = os.write(plain.socket.fileno(), asked.unsent)
+                    asked.unsent = asked.unsent[sent:]
+        except (trio.BrokenResourceError, trio.ClosedResourceError, OSError):
+            asked.unsent, asked.broken = memoryview(b""), True
 
     async def _receive(self, stream: trio.abc.Stream) -> bytes:
         try:

@@ -21,7 +21,7 @@ from typing import Any, Final, TypeVar
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from hermesd.core.errors import StoreUnavailable
+from hermesd.core.errors import Broken, StoreUnavailable
 from hermesd.stores.backend import Answers, Backend, CommitUnknown, Part, Verb
 from hermesd.stores.divider import Divider, trace
 from hermesd.stores.hand import OwnThread
@@ -162,10 +162,12 @@ class GroupCommit:
             self._log.error("the store's committing task has ended", trace=trace(error))
         finally:
             self._ended = True
-            self._thread.close()
-            self._backend.close()
             self._abandon()
-            ended.set()
+            try:
+                self._thread.close()
+                self._backend.close()
+            finally:
+                ended.set()
 
     def _commit_alone(self, work: Work) -> bool:
         """Commit it in this task, where the store is idle; False where that was not done.
@@ -187,6 +189,8 @@ class GroupCommit:
     async def _tend_ahead(self) -> None:
         try:
             await trio.to_thread.run_sync(self._backend.tend_ahead, limiter=self._beside)
+        except Exception as error:  # no matter, and must not end the program
+            self._log.warning("the store was not looked after", error=repr(error))
         finally:
             self._tending = _Tending.READY
             self._rouse()
@@ -199,6 +203,10 @@ class GroupCommit:
         try:
             if live and (live[0].tried or not await self._commit_at_once(live)):
                 await self._beside_the_loop(partial(self._divider.commit, live), _weight(live))
+        except Exception as defect:
+            for work in group:
+                work.fail(Broken(f"the store failed: {defect!r}"))
+            raise
         finally:
             self._deliver(group)
         if self._waiting:
@@ -225,14 +233,20 @@ class GroupCommit:
     async def _beside_the_loop(self, commit: Callable[[], T], rows: int) -> T:
         """What it answers or raises; only the time of the call itself counts."""
 
+        seconds = 0.0
+
         def timed() -> T:
+            nonlocal seconds
             begun = time.perf_counter()
             try:
                 return commit()
             finally:
-                self._pace.took_beside(time.perf_counter() - begun, rows)
+                seconds = time.perf_counter() - begun
 
-        return await self._thread.run(timed)
+        try:
+            return await self._thread.run(timed)
+        finally:
+            self._pace.took_beside(seconds, rows, trio.current_time())
 
     def _commit_here(self, group: Sequence[Work]) -> bool:
         """The same on this thread, without a checkpoint."""

@@ -30,8 +30,9 @@ class OwnThread:
     async def run(self, call: Callable[[], T]) -> T:
         """What `call` answers or raises, run in the thread; a cancellation waits for it."""
         if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._work, name=self._name, daemon=True)
+            thread.start()  # or there is none
+            self._thread = thread
         self._calls.put((call, trio.lowlevel.current_task(), trio.lowlevel.current_trio_token()))
         return cast(T, await trio.lowlevel.wait_task_rescheduled(_not_to_be_stopped))
 

@@ -18,6 +18,7 @@ from typing import Final
 QUICK_SECONDS: Final = 0.002  # a commit that takes no longer may always be on the loop
 PAYBACK: Final = 50.0  # others make up at most 2 % of all time
 ADVANCE_SECONDS: Final = 1.0  # that can have been paid already: 20 ms of commits
+SLOW_BESIDE_SECONDS: Final = 5.0  # nor is one tried there, after a slow one on the other thread
 LONGEST_SECONDS: Final = 60.0  # away from the loop, however long it stood still
 SMALL_ROWS: Final = 16  # larger groups are worth a hand-off
 
@@ -27,11 +28,11 @@ class Pace:
 
     def __init__(self) -> None:
         self._paid_at = float("-inf")
-        self._slow_beside = False
+        self._slow_until = float("-inf")
 
     def inline(self, rows: int, now: float) -> bool:
         """Whether to commit so many rows on the loop's thread."""
-        return rows <= SMALL_ROWS and now >= self._paid_at and not self._slow_beside
+        return rows <= SMALL_ROWS and now >= max(self._paid_at, self._slow_until)
 
     def took(self, seconds: float, now: float) -> None:
         """A commit on the loop's thread took so long, up to now."""
@@ -39,12 +40,16 @@ class Pace:
             paid = max(self._paid_at, now - ADVANCE_SECONDS) + seconds * PAYBACK
             self._paid_at = min(paid, now + LONGEST_SECONDS)
 
-    def took_beside(self, seconds: float, rows: int) -> None:
-        """One on the other thread; large ones and those in a busy program can look slow there."""
+    def took_beside(self, seconds: float, rows: int, now: float) -> None:
+        """One on the other thread took so long, up to now.
+
+        It can look slow there because it is large, or the loop too busy to let it go on: so one
+        on the loop is tried after a while.
+        """
         if seconds <= QUICK_SECONDS:
-            self._slow_beside = False
+            self._slow_until = float("-inf")
         elif rows <= SMALL_ROWS:
-            self._slow_beside = True
+            self._slow_until = now + SLOW_BESIDE_SECONDS
 
 
 class HandOff(Pace):

@@ -55,7 +55,7 @@ class Crew:
         """See to it that so many hands, if there are jobs for them, begin with what has come."""
         while self._called < min(most, len(self.come)):
             self._called += 1
-            self._jobs.start_soon(self._work)
+            self.context.run(self._jobs.start_soon, self._work)  # not in that of who calls
 
     async def _work(self) -> None:
         self._called -= 1
@@ -79,7 +79,10 @@ class _Hand:
         self._over: list[Ended] = []
 
     async def work(self) -> None:
-        """Run what has come until nothing is left."""
+        """Run what has come until nothing is left, or one of them has waited.
+
+        Its task has gone on in that one's context then: others take what is behind it.
+        """
         while self._crew.come:
             scope = trio.CancelScope()
             try:
@@ -95,6 +98,9 @@ class _Hand:
                 if self._attempts.has_told(run):
                     self._crew.call()  # for it may wait a moment
                 await self._attempts.over(run, outcome, self._attempts.now() - self._began)
+                if self._waited:
+                    self._crew.call()
+                    return
 
     async def _series(self, scope: trio.CancelScope) -> None:
         """Jobs one after another, until none is left or one is to be ended outside of the scope."""

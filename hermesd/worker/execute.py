@@ -25,7 +25,8 @@ _ASYNC: Final = Kind.ASYNC  # which takes a third of the time to read
 
 
 class Executor:
-    """The pipeline of one attempt. It never raises, whatever the handler does.
+    """The pipeline of one attempt. It never raises, whatever the handler does, but for one thing:
+    a handler that leaves a nursery open makes trio end all that runs beside it.
 
     Jobs that are begun run in the nursery `jobs`.
     """

@@ -94,9 +94,9 @@ class Leases:
 
     def begin_all(self, runs: Iterable[Running]) -> None:
         """Jobs are accepted."""
-        if not self.running and not self.unclaimed:
-            self._idle = trio.Event()
         for run in runs:
+            if not self.running and not self.unclaimed:
+                self._idle = trio.Event()
             (self.running if run.api_name is not None else self.unclaimed)[run.token] = run
 
     def end(self, run: Running, outcome: Outcome | None) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 import pytest
 import structlog
@@ -363,3 +365,28 @@ async def fails(api: Api) -> None:
     """A round whose commit has an unknown fate."""
     with pytest.raises(OutcomeUnknown):
         await api.agents.feeder.run_once()
+
+
+async def test_where_jobs_go_one_at_a_time_not_each_has_its_reading(
+    clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a line that another api has a share in, which is therefore never known whole."""
+    async with open_api() as api:
+        api.state.neighbours.heard("api-2", "b", api.state.clock.monotonic())
+        await plant(api, *[waiting(number, enqueued_at=1.0) for number in range(100)])
+        api.state.tally.reset(await api.store.reader.counts())
+        worker = await join(api, 1)
+        take, readings = api.state.queue.take, 0
+
+        async def counted(wanted: Waiting) -> Sequence[Job]:
+            nonlocal readings
+            readings += 1
+            return await take(wanted)
+
+        monkeypatch.setattr(api.state.queue, "take", counted)
+        for _ in range(20):
+            assert await api.agents.feeder.run_once() == 1
+            await until(lambda: len(worker.held) == 1, "the dispatch")
+            await worker.report(api, *[worker.outcome(token) for token in list(worker.held)])
+            await worker.beat(api)
+        assert readings <= 2

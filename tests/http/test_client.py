@@ -331,6 +331,37 @@ async def test_an_answer_that_is_not_there_yet_can_be_heard_again() -> None:
         assert not client.ready
 
 
+async def test_a_long_request_that_was_given_up_is_gone_on_with() -> None:
+    """Where it was: the rest is sent by whoever hears again."""
+    let = trio.Event()
+    body = bytes(range(256)) * 16_000
+    got = bytearray()
+
+    async def slow(stream: trio.SocketStream) -> None:
+        await saying(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")(stream)
+        await let.wait()
+        _, _, begun = (await read_request(stream)).partition(b"\r\n\r\n")
+        got.extend(begun)
+        while len(got) < len(body):
+            got.extend(await stream.receive_some())
+        await stream.send_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nho")
+        await trio.sleep_forever()
+
+    async with scripted(slow) as port:
+        client = HttpConnection("127.0.0.1", port)
+        await client.request("GET", "/", b"", [], 10)
+        asked = client.ask("POST", "/", body, [])
+        assert asked is not None
+        for _ in range(3):
+            assert await client.hear(asked, 0.01) is None
+        let.set()
+        reply = await client.hear(asked, 30)
+        assert reply is not None
+        assert reply.body == b"ho"
+        assert bytes(got) == body
+        client.drop()
+
+
 async def test_a_connection_that_is_closed_meanwhile_is_no_answer() -> None:
     """Whoever closed it."""
 

@@ -405,11 +405,11 @@ class NotingPace(Pace):
         super().__init__()
         self.beside: list[int] = []
 
-    def took_beside(self, seconds: float, rows: int) -> None:
+    def took_beside(self, seconds: float, rows: int, now: float) -> None:
         """See Pace."""
         assert seconds > 0
         self.beside.append(rows)
-        super().took_beside(seconds, rows)
+        super().took_beside(seconds, rows, now)
 
 
 async def test_the_pace_learns_from_the_other_thread_too() -> None:

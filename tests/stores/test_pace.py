@@ -9,6 +9,7 @@ from hermesd.stores.pace import (
     LONGEST_SECONDS,
     PAYBACK,
     QUICK_SECONDS,
+    SLOW_BESIDE_SECONDS,
     SMALL_ROWS,
     HandOff,
     Pace,
@@ -59,21 +60,29 @@ def test_a_disk_that_stays_slow_keeps_commits_away() -> None:
     """Until one of them was quick."""
     pace = Pace()
     pace.took(0.1, 0.0)
-    pace.took_beside(0.1, 1)
+    pace.took_beside(0.1, 1, LONGEST_SECONDS)
     assert not pace.inline(1, LONGEST_SECONDS)
-    pace.took_beside(QUICK_SECONDS, 1)
+    pace.took_beside(QUICK_SECONDS, 1, LONGEST_SECONDS)
     assert pace.inline(1, LONGEST_SECONDS)
     assert not pace.inline(1, 0.1)  # what is owed is owed
+
+
+def test_what_looks_slow_on_the_other_thread_is_tried_on_the_loop_after_a_while() -> None:
+    """A busy loop lets that thread go on late, however quick the disk is."""
+    pace = Pace()
+    pace.took_beside(0.1, 1, 0.0)
+    assert not pace.inline(1, SLOW_BESIDE_SECONDS - 1e-6)
+    assert pace.inline(1, SLOW_BESIDE_SECONDS)
 
 
 def test_a_large_group_says_only_that_the_disk_is_quick() -> None:
     """It takes long by itself; and it is always committed beside the loop."""
     pace = Pace()
-    pace.took_beside(0.1, SMALL_ROWS + 1)
+    pace.took_beside(0.1, SMALL_ROWS + 1, 0.0)
     assert pace.inline(SMALL_ROWS, 0.0)
     assert not pace.inline(SMALL_ROWS + 1, 0.0)
-    pace.took_beside(0.1, SMALL_ROWS)
-    pace.took_beside(QUICK_SECONDS, SMALL_ROWS + 1)
+    pace.took_beside(0.1, SMALL_ROWS, 0.0)
+    pace.took_beside(QUICK_SECONDS, SMALL_ROWS + 1, 0.0)
     assert pace.inline(SMALL_ROWS, 0.0)
 
 

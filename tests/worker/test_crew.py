@@ -269,3 +269,54 @@ async def test_no_more_begin_than_there_are_slots(autojump_clock: MockClock) -> 
         assert said == (Acceptance.ACCEPTED,) * 100 + (Acceptance.FULL,) * 2
         assert worker.state.slots.free()["async"] == 0
     assert worker.state.slots.free()["async"] == 100
+
+
+async def test_what_a_handler_binds_is_on_no_line_of_another_job(
+    autojump_clock: MockClock,
+) -> None:
+    """Though the same task runs both, one of them after it has waited."""
+    lines: list[dict[str, Any]] = []
+
+    def keep(_: Any, __: str, event: Any) -> Any:
+        lines.append(dict(event))
+        raise structlog.DropEvent
+
+    async def handle(payload: Any) -> None:
+        structlog.contextvars.bind_contextvars(customer=payload)
+        if payload != "short":
+            await trio.sleep(1)
+
+    before = structlog.get_config()
+    structlog.configure(processors=[structlog.contextvars.merge_contextvars, keep])
+    try:
+        async with trio.open_nursery() as nursery:
+            worker = Running(handle, nursery)
+            worker.dispatch("waits", ids=["a"])
+            await wait_all_tasks_blocked()
+            worker.dispatch("short", "waits too", "short", ids=["b", "c", "d"])
+            await worker.state.leases.wait_idle()
+            worker.dispatch("short", ids=["e"])
+            await worker.state.leases.wait_idle()
+    finally:
+        structlog.configure(**before)
+    told = {line["job_id"]: line.get("customer") for line in lines if line["event"] == "job ended"}
+    assert set(told) == {"a", "b", "c", "d", "e"}
+    assert told["a"] in ("waits", None)
+    assert told["c"] in ("waits too", None)
+    assert {told[short] for short in "bde"} <= {"short", None}
+
+
+async def test_a_batch_that_is_refused_does_not_keep_an_idle_worker(
+    autojump_clock: MockClock,
+) -> None:
+    """Whoever waits for its last job has it."""
+
+    async def handle(payload: Any) -> None:
+        await trio.sleep(1)
+
+    async with trio.open_nursery() as nursery:
+        worker = Running(handle, nursery)
+        worker.state.slots.pause(True)
+        assert worker.dispatch("x") == (Acceptance.FULL,)
+        with trio.fail_after(5):
+            await worker.state.leases.wait_idle()

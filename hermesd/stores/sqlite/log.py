@@ -18,7 +18,7 @@ from typing import Final
 from hermesd.core.errors import StoreUnavailable
 from hermesd.stores.sqlite.connection import open_writer, translated
 
-STRETCHED_BYTES: Final = 40 * 1024 * 1024  # where one row a commit takes it before it begins anew
+STRETCHED_BYTES: Final = 48 * 1024 * 1024  # where one row a commit takes it before it begins anew
 FREE_BYTES: Final = 16 * STRETCHED_BYTES  # with less, the disk has a better use for it
 SECONDS: Final = 1.0  # a disk that takes longer is left alone
 _SLICE: Final = bytes(256 * 1024)  # what a commit may have to wait for

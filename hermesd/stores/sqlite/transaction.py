@@ -25,7 +25,7 @@ from hermesd.stores.sqlite.job_tables import SqliteTables
 from hermesd.stores.tables import LateChange
 from hermesd.stores.transaction import apply, instead
 
-ROWS_IN_LOG: Final = 4000  # rows changed between two checkpoints, 4 to 40 MB of log
+ROWS_IN_LOG: Final = 4000  # rows changed between two checkpoints, 4 to 48 MB of log
 ROWS_TO_STRETCH: Final = 200  # rows changed, and a log will be used enough to be made long at once
 ROWS_A_PAGE: Final = 8  # rows that lie side by side, as those of one submission or purge do
 
