@@ -24,26 +24,30 @@ from hermesd.api.routes.queues import QUEUE_HANDLERS
 from hermesd.api.routes.schedules import SCHEDULE_HANDLERS
 from hermesd.api.routes.service import SERVICE_HANDLERS
 from hermesd.api.routes.submit import SubmitRoutes, submit_handlers
+from hermesd.api.routes.submit_headers import READ_HEADERS
 from hermesd.api.services import ApiServices
 from hermesd.core.errors import ForeignOrigin
 from hermesd.http.asgi import App, Headers, Message, Receive, Scope, Send
+from hermesd.http.prompt import Take
 
+_JUDGED: Final = frozenset({b"origin", b"sec-fetch-site"})  # see check_origin
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})  # RFC 9110 9.2.1, without TRACE
 
 
-def build_app(services: ApiServices) -> App:
+def build_app(services: ApiServices) -> Front:
     """The ASGI app of one api; it has no lifespan, since everything it uses is handed in."""
     submits = SubmitRoutes(services)
     litestar = _build_litestar(services, submits)
-    return _Front(services, {"/jobs": submits.one, "/jobs/batch": submits.batch}, litestar)
+    return Front(services, submits, litestar)
 
 
-class _Front:
+class Front:
     """Refuses foreign origins, calls the hot routes directly, and serves HEAD as GET."""
 
-    def __init__(self, services: ApiServices, hot: dict[str, App], rest: Litestar) -> None:
+    def __init__(self, services: ApiServices, submits: SubmitRoutes, rest: Litestar) -> None:
         self._services = services
-        self._hot = hot
+        self._submits = submits
+        self._hot = {"/jobs": submits.one, "/jobs/batch": submits.batch}
         self._methods = _Methods(rest)
         self._rest = cast(App, cast(Any, rest))  # Litestar types scopes as its own TypedDicts
 
@@ -65,6 +69,14 @@ class _Front:
             headers = [(b"allow", allow), (b"cache-control", b"no-store")]
             return await _send(send, Answer(204, headers, b""))
         return await self._rest(scope, receive, send)
+
+    def prompt(self, method: str, target: bytes, headers: Headers) -> Take | None:
+        """See http/prompt.py: lone submits of programs, whose origin nobody has to look at."""
+        if method != "POST" or target != b"/jobs" or self._services.tracing is not None:
+            return None
+        if any(name in _JUDGED or name in READ_HEADERS for name, _ in headers):
+            return None
+        return self._submits.take
 
 
 class _Methods:

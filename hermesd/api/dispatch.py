@@ -8,7 +8,7 @@ says what it holds.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 import structlog
@@ -88,20 +88,29 @@ class Dispatcher:
             self._idle = trio.Event()
         self._wake.set()
 
-    async def carry(self, held: Held, waiter: Waiter, seconds: float) -> bool:
+    @property
+    def free(self) -> bool:
+        """Whether the path is open and has nothing to do, so that it can `carry` now."""
+        idle = self._resting and not (self._wake.is_set or self._lent or self._left)
+        return idle and self._path.ready
+
+    async def carry(
+        self, held: Held, waiter: Waiter, seconds: float, meanwhile: Callable[[], object]
+    ) -> None:
         """Send a committed assignment in this task, and hear the worker's word for so long.
 
-        False, and nothing is done, unless the path is open and has nothing else to do. What is not
-        plainly accepted `run` goes on with, also where this task is cancelled.
+        Only while it is `free`. `meanwhile` is called when the job is out, before any other task
+        runs. What is not plainly accepted `run` goes on with, also where this task is cancelled.
         """
-        idle = self._resting and not (self._wake.is_set or self._lent or self._left)
-        if not (idle and self._path.ready):
-            return False
         post = self._path.numbered([Sending(held, waiter)])
         self._idle = trio.Event()
         self._lent = self._left = post
         try:
-            await self._path.post_now(post, seconds)
+            try:
+                self._path.begin(post)
+            finally:
+                meanwhile()
+            await self._path.hear(post, seconds)
             if self._accepted_whole(post):
                 self._left = None
         finally:
@@ -110,7 +119,6 @@ class Dispatcher:
                 self._wake.set()
             else:
                 self._idle.set()
-        return True
 
     def fenced(self, batch: int, held: frozenset[Token]) -> None:
         """The worker has obeyed a fence up to `batch` and holds these leases."""

@@ -8,16 +8,20 @@ own task, which takes five turns of the loop from it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
+from functools import partial
 from typing import Final
 
 import trio
 
-from hermesd.api.acceptance import Patience, Waiter, stay
+from hermesd.api.acceptance import Patience, Waiter
+from hermesd.api.answering import Answering
 from hermesd.api.depth import Depth
+from hermesd.api.dispatch import Dispatcher
 from hermesd.api.ledger import Ledger
 from hermesd.api.lines import Lines
+from hermesd.api.lone import Lone
 from hermesd.api.route import Reservation, Router
 from hermesd.api.state import ApiState
 from hermesd.core.errors import OutcomeUnknown
@@ -30,50 +34,6 @@ MOST_IDLE: Final = 8
 QUIET: Final = 4  # so many jobs came one after another, and the next one is not waited for company
 
 _Alike = tuple[str, str, int, State, str]
-
-
-class Lone:
-    """A job that is submitted by itself, from its routing until its client can be answered.
-
-    `note` says why it waits where it has no `slot`; `waiter` has its worker's word where it has.
-    """
-
-    __slots__ = ("_error", "_task", "job", "note", "slot", "waiter")
-
-    def __init__(self, job: Job, slot: Reservation | None = None, note: str = "") -> None:
-        self.job = job
-        self.slot = slot
-        self.note = note
-        self.waiter: Waiter | None = None
-        self._task: trio.lowlevel.Task | None = None
-        self._error: BaseException | None = None
-
-    async def done(self) -> None:
-        """Return when somebody calls `go_on`, raise if `fail`; no cancellation comes through."""
-        self._task = trio.lowlevel.current_task()
-        await trio.lowlevel.wait_task_rescheduled(stay)
-        self.check()
-
-    def check(self) -> None:
-        """Raise what it has failed with, if it has."""
-        if self._error is not None:
-            raise self._error
-
-    @property
-    def refused(self) -> bool:
-        """Whether it has failed."""
-        return self._error is not None
-
-    def go_on(self) -> None:
-        """Its client can be answered; once is enough."""
-        task, self._task = self._task, None
-        if task is not None:
-            trio.lowlevel.reschedule(task)
-
-    def fail(self, error: BaseException) -> None:
-        """The job is not stored, as far as is known."""
-        self._error = error
-        self.go_on()
 
 
 class Intake:
@@ -104,7 +64,8 @@ class Intake:
         self._called = False  # a clerk is on its way to what has come
         self._idle: list[trio.lowlevel.Task] = []
         self._under_way = 0
-        self._quiet = 0  # so many in a row had nobody beside them
+        self._quiet = 0  # so many in a row had nobody beside them; -1 as long as there is company
+        self._answering = Answering(nursery)
 
     async def store(self, lone: Lone) -> None:
         """Return when the job is committed, and its worker has answered or has had its time.
@@ -112,22 +73,54 @@ class Intake:
         Raises QueueFull past the depth limit; StoreUnavailable and OutcomeUnknown as the store
         does. The slot is given back then.
         """
+        alone = self.quiet
+        self._enter(lone)
+        try:
+            if alone:
+                await self._see_through(lone)
+            else:
+                self._gather_in(lone)
+                await lone.done()
+        finally:
+            self._leave()
+
+    def begin(self, lone: Lone, answer: Callable[[Lone], None]) -> None:
+        """Have `answer` called when `store` would return or raise; raises QueueFull as that does.
+
+        `answer` must not raise.
+        """
+        self._enter(lone)
+        lone.tell(partial(self._answering.soon, partial(self._answer, lone, answer)))
+        self._gather_in(lone)
+
+    def _answer(self, lone: Lone, answer: Callable[[Lone], None]) -> None:
+        self._leave()
+        try:
+            answer(lone)
+        except Exception as defect:  # must not end the task that answers all others
+            self._state.log.error("a submit was not answered", error=repr(defect))
+
+    @property
+    def quiet(self) -> bool:
+        """Whether a job that comes now is seen through in its own task: few come, one by one."""
+        return self._quiet >= QUIET and not self._under_way
+
+    def _enter(self, lone: Lone) -> None:
         if lone.slot is None:
             self.depth.take(*_waiting(lone.job))
         if self._under_way:
-            self._quiet = 0
+            self._quiet = -1
         self._under_way += 1
-        try:
-            if self._quiet >= QUIET:
-                await self._see_through(lone)
-            else:
-                self._come.append(lone)
-                if not self._called:
-                    self._call()
-                await lone.done()
-        finally:
-            self._under_way -= 1
+
+    def _leave(self) -> None:
+        self._under_way -= 1
+        if not self._under_way:
             self._quiet += 1
+
+    def _gather_in(self, lone: Lone) -> None:
+        self._come.append(lone)
+        if not self._called:
+            self._call()
 
     def _call(self) -> None:
         self._called = True
@@ -164,9 +157,17 @@ class Intake:
         """What a clerk and a dispatcher do, for one job and in its own task."""
         with trio.CancelScope(shield=True):
             stored = await self._commit((lone,))
+            began = trio.current_time()
+            slot = lone.slot if stored and stored[0].error is None else None
+            path = None if slot is None else self._lines.free(slot.view)
             try:
-                if self._stored((lone,), stored) and lone.slot is not None:
-                    await self._carry(lone, lone.slot)
+                if slot is not None and path is not None:
+                    await self._carry(lone, slot, path, stored)
+                elif self._stored((lone,), stored) and lone.slot is not None:
+                    self._send(lone, lone.slot)
+                if lone.waiter is not None and not lone.waiter.told:
+                    self.patience.bound((lone.waiter,), began)
+                    await lone.done()
             except Exception as defect:
                 self._not_handed_over((lone,), defect)
         lone.check()
@@ -175,7 +176,7 @@ class Intake:
         """What the store says of each; where it says nothing, all are refused."""
         jobs = tuple([lone.job for lone in group])
         stored: Sequence[Submitted] = ()
-        error: BaseException = OutcomeUnknown("the submit was broken off")
+        error: Exception = OutcomeUnknown("the submit was broken off")
         try:
             stored = await self._state.jobs.insert(Submission(jobs=jobs, apart=True))
         except Exception as raised:
@@ -235,23 +236,21 @@ class Intake:
                 routed.append(lone)
         return routed
 
-    async def _carry(self, lone: Lone, slot: Reservation) -> None:
-        """Hear the worker's word, by oneself where its path is idle."""
-        began = trio.current_time()
-        held = self._router.commit(slot, lone.job)
+    async def _carry(
+        self, lone: Lone, slot: Reservation, path: Dispatcher, stored: Sequence[Submitted]
+    ) -> None:
+        """Hear the worker's word by oneself; the worker need not wait until the books are kept."""
+        held = self._router.commit(slot, stored[0].job)
         waiter = lone.waiter = Waiter(lone.go_on)
-        if not await self._lines.carry(slot.view, held, waiter, self.patience.seconds):
-            self._lines.send(slot.view, held, waiter)
-        if not waiter.told:
-            self.patience.bound((waiter,), began)
-            await lone.done()
+        books = partial(self._stored, (lone,), stored)
+        await path.carry(held, waiter, self.patience.seconds, books)
 
     def _send(self, lone: Lone, slot: Reservation) -> Waiter:
         waiter = lone.waiter = Waiter(lone.go_on)
         self._lines.send(slot.view, self._router.commit(slot, lone.job), waiter)
         return waiter
 
-    def _refuse(self, lone: Lone, error: BaseException) -> None:
+    def _refuse(self, lone: Lone, error: Exception) -> None:
         if isinstance(error, OutcomeUnknown):
             self._lines.adopt_later([lone.job.id])
         if lone.slot is not None:

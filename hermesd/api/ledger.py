@@ -175,6 +175,8 @@ class Ledger:
 
     def queued(self, jobs: Sequence[Job], source: State, kind: EventKind) -> None:
         """Jobs came (back) to the queue: due, requeued by an operator, or left by a lost worker."""
+        if not jobs:
+            return
         if source is State.RUNNING:
             self._state.tally.returned += 1
         for job in jobs:

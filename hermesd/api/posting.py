@@ -80,9 +80,12 @@ class Posting:
         tried = await self._path.dispatch(post.body, self._terms.answer_seconds)
         return self.judged(post, tried)
 
-    async def post_now(self, post: Post, seconds: float) -> None:
-        """Send it without a wait, if the path is `ready`, and wait so long for `tried`."""
+    def begin(self, post: Post) -> None:
+        """Send it without a wait, if the path is `ready`; `hear` of it comes next."""
         post.asked = self._path.begin(post.body)
+
+    async def hear(self, post: Post, seconds: float) -> None:
+        """Wait so long for `tried`, if it has begun."""
         if post.asked is not None:
             most = min(seconds, self._terms.answer_seconds)
             post.tried = await self._path.hear(post.asked, most)

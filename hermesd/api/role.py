@@ -5,12 +5,10 @@ Services (control line, dispatchers, reaper, timers, feeder) outlive intake (the
 
 from __future__ import annotations
 
-from typing import Any
-
 import trio
 
 from hermesd.api.agents import ApiAgents, ApiParts
-from hermesd.api.app import build_app
+from hermesd.api.app import Front, build_app
 from hermesd.api.state import ApiState
 from hermesd.api.summaries import Summaries
 from hermesd.http.server import serve
@@ -76,7 +74,7 @@ async def _close_streams(state: ApiState, summaries: Summaries, stop_intake: tri
 async def _serve_http(
     state: ApiState,
     parts: ApiParts,
-    app: Any,
+    app: Front,
     stop_intake: trio.Event,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
@@ -87,5 +85,6 @@ async def _serve_http(
         stopping=stop_intake,
         drain_seconds=lambda: state.config.drain.report_seconds,
         log=state.log,
+        prompt=app.prompt,
         task_status=task_status,
     )

@@ -41,6 +41,11 @@ class TakesJobs(Protocol):
     ) -> Sequence[SubmitAnswer]:
         """See Submitter.submit."""
 
+    def begin(
+        self, request: JobRequest, answer: Callable[[SubmitAnswer | Exception], None]
+    ) -> bool:
+        """See Submitter.begin."""
+
 
 class KnowsEnds(Protocol):
     """Who knows when a run has ended."""

@@ -4,38 +4,25 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from functools import partial
 
-import msgspec
 import trio
 
 from hermesd.api.acceptance import Acceptances, Waiter
 from hermesd.api.admission import Admission, JobRequest
-from hermesd.api.intake import Intake, Lone
+from hermesd.api.intake import Intake
 from hermesd.api.ledger import Ledger
 from hermesd.api.lines import Lines
+from hermesd.api.lone import Lone
 from hermesd.api.route import Reservation, Router
 from hermesd.api.state import ApiState
+from hermesd.api.submitted import Answer, SubmitAnswer, answer_on, repeated, routed
 from hermesd.core.errors import OutcomeUnknown, QueueFull
 from hermesd.core.job import Job
 from hermesd.core.records import IdempotencyKey, Submission, Submitted
 from hermesd.core.states import State
 
 __all__ = ["JobRequest", "SubmitAnswer", "Submitter"]
-
-
-class SubmitAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a committed job when the client is answered.
-
-    `direct` means that `worker_id` has accepted it; `queue` that it waits, as `note` says;
-    `scheduled` that it waits for its time.
-    """
-
-    job: Job
-    routed: Literal["direct", "queue", "scheduled"]
-    worker_id: str | None = None
-    note: str | None = None
-    repeated: bool = False
 
 
 # What a job competes for a slot by: its type, queue and priority.
@@ -92,8 +79,7 @@ class Submitter:
         Raises the error of a lone request itself, InvalidBatch with `errors` by index otherwise;
         QueueFull past the depth limit; StoreUnavailable and OutcomeUnknown as the store does.
         """
-        if self._pending >= self._state.config.api.max_pending_submits:
-            raise QueueFull("too many submits wait for their commit", retry_after_seconds=1)
+        self._check_room()
         self._pending += 1
         try:
             if len(requests) == 1:
@@ -101,6 +87,29 @@ class Submitter:
             return await self._submit_batch(requests, principal, trace_context)
         finally:
             self._pending -= 1
+
+    def begin(self, request: JobRequest, answer: Answer) -> bool:
+        """Take one job in without a wait; `answer` gets what `submit` would return or raise.
+
+        False, and nothing is done, for one that has a key, or that is seen through soonest by a
+        task of its own. Raises what is known to be wrong at once. `answer` must not raise.
+        """
+        if request.idempotency_key is not None or self._intake.quiet:
+            return False
+        self._check_room()
+        now = self._now()
+        lone = self._routed_alone(self._admission.job(request, now), now)
+        self._intake.begin(lone, partial(self._begun_is_done, answer))
+        self._pending += 1
+        return True
+
+    def _begun_is_done(self, answer: Answer, lone: Lone) -> None:
+        self._pending -= 1
+        answer(lone.error or answer_on(lone))
+
+    def _check_room(self) -> None:
+        if self._pending >= self._state.config.api.max_pending_submits:
+            raise QueueFull("too many submits wait for their commit", retry_after_seconds=1)
 
     async def _submit_one(
         self, request: JobRequest, principal: str, trace_context: str | None
@@ -113,12 +122,7 @@ class Submitter:
             return answer
         lone = self._routed_alone(job, now)
         await self._intake.store(lone)
-        job = lone.job
-        if lone.waiter is not None:
-            return _routed(job, lone.waiter)
-        if job.state is State.SCHEDULED:
-            return SubmitAnswer(job=job, routed="scheduled")
-        return SubmitAnswer(job=job, routed="queue", note=lone.note)
+        return answer_on(lone)
 
     def _now(self) -> float:
         """UTC to the microsecond, as a store keeps it, which then need not change the job."""
@@ -157,9 +161,9 @@ class Submitter:
         for index, entry in enumerate(submitted):
             job = entry.job
             if entry.repeated:
-                answers.append(_repeated(job))
+                answers.append(repeated(job))
             elif index in waiters:
-                answers.append(_routed(job, waiters[index]))
+                answers.append(routed(job, waiters[index]))
             elif job.state is State.SCHEDULED:
                 answers.append(SubmitAnswer(job=job, routed="scheduled"))
             else:
@@ -248,23 +252,6 @@ class Submitter:
         waiter = wait.expect()
         self._lines.send(slot.view, self._router.commit(slot, job), waiter)
         return waiter
-
-
-def _routed(job: Job, waiter: Waiter) -> SubmitAnswer:
-    """The answer on a job that was sent to a worker."""
-    if waiter.worker_id is None:
-        return SubmitAnswer(job=job, routed="queue", note=waiter.note)
-    return SubmitAnswer(job=job, routed="direct", worker_id=waiter.worker_id)
-
-
-def _repeated(job: Job) -> SubmitAnswer:
-    """The answer on the first job of an idempotency key."""
-    if job.worker_id:
-        return SubmitAnswer(job=job, routed="direct", worker_id=job.worker_id, repeated=True)
-    note = "the first job of this idempotency key"
-    if job.state is State.SCHEDULED:
-        return SubmitAnswer(job=job, routed="scheduled", note=note, repeated=True)
-    return SubmitAnswer(job=job, routed="queue", note=note, repeated=True)
 
 
 def _cancel(slots: Sequence[Reservation | None]) -> None:

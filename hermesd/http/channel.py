@@ -2,6 +2,7 @@
 
 import trio
 
+from hermesd.http.aside import Aside
 from hermesd.http.errors import ClientGone
 from hermesd.http.heads import KnownHeads
 from hermesd.http.limits import HttpLimits
@@ -30,13 +31,14 @@ class Channel:
     then to be said to the client is in `refusal`. `left` says that the client's stream ended,
     `fresh` that no request has come yet, `idle` that no byte of a next one has, `idle_ended` that
     this was cut short, and `severed` that a message went out in part, after which nothing can
-    follow.
+    follow. A request can be served `aside`, while the task waits in `next_request`.
     """
 
     __slots__ = (
         "_body_seconds",
         "_limits",
         "_watch",
+        "aside",
         "draining",
         "fresh",
         "idle",
@@ -65,6 +67,7 @@ class Channel:
         self.idle = False
         self.idle_ended = False
         self.left = False
+        self.aside = Aside()
         self.severed = False
         self._limits = limits
         self._watch = watch
@@ -80,6 +83,8 @@ class Channel:
         """The next request in order; None when there will be none (see `refusal`, `left`)."""
         parser = self.parser
         requests = parser.requests
+        if self.aside.over:
+            return None
         if not requests and parser.refusal is None:
             self.idle = not parser.head_begun
             if self.idle:
@@ -92,6 +97,8 @@ class Channel:
                 self.read_by = self._watch.after(self._limits.header_seconds)
             while True:
                 data = await self.transport.receive()
+                if self.aside.begun:
+                    await self.aside.settled()
                 parser.feed(data)
                 if requests or parser.refusal is not None:
                     self.idle = False
@@ -103,7 +110,7 @@ class Channel:
                     self.idle = False
                     self.read_by = self._watch.after(self._limits.header_seconds)
             self.read_by = NEVER
-            if self.idle_ended:
+            if self.scope.cancel_called:
                 return None  # a request that came just now cannot be served in a cancelled scope
         if requests:
             self._body_seconds = self._limits.body_seconds
@@ -216,13 +223,36 @@ class Channel:
         self.read_by = min(self.read_by, self._watch.after(_FIRST_SECONDS))
 
     def reopen(self) -> bool:
-        """Whether a request crossed the end of its idle connection; then `scope` is a new one."""
+        """Whether there is something to do after all; then `scope` is a new one.
+
+        A request crossed the end of its idle connection, or an answer is not sent whole.
+        """
+        if self.aside.unsent:
+            self.scope = trio.CancelScope()
+            return True
         if not self.idle_ended:
             return False
         self.idle_ended = False
         self.parser.feed(self.transport.receive_now())
         self.scope = trio.CancelScope()
         return bool(self.parser.requests) or self.parser.head_begun
+
+    @property
+    def attentive(self) -> bool:
+        """Whether the next bytes begin a request, which may then be served aside."""
+        if self.draining or self.aside.awaited:
+            return False
+        return self.idle and not self.scope.cancel_called
+
+    def rest(self) -> None:
+        """The next byte is to be that of a next request."""
+        self.idle = True
+        self.read_by = self._watch.now + self._watch.idle_seconds
+
+    async def catch_up(self) -> None:
+        """Write what is left of an answer that was given aside."""
+        unsent, self.aside.unsent = self.aside.unsent, memoryview(b"")
+        await self.write_rest(unsent)
 
     async def linger(self) -> None:
         """Let the client read the last response before the socket is closed."""

@@ -6,6 +6,7 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from hermesd.http.asgi import App
+from hermesd.http.attendant import Attendant
 from hermesd.http.channel import Channel
 from hermesd.http.errors import ClientGone
 from hermesd.http.exchange import Exchange, build_scope
@@ -36,6 +37,7 @@ class Connection:
         self._service = service
         self._transport = transport
         self._channel = Channel(transport, service.limits, service.watch, service.heads)
+        transport.attended(Attendant(self._channel, service.writer, service.log).attend)
         self._client, self._server = transport.addresses()
         self._response_begun = False
         self._lingers = False
@@ -52,6 +54,7 @@ class Connection:
         except Exception:
             self._service.log.exception("http connection failed")
         finally:
+            await channel.aside.settled()
             watched.discard(channel)
             await self._transport.close()
 
@@ -66,6 +69,7 @@ class Connection:
             await self._serve()
         while channel.reopen():
             with channel.scope:
+                await channel.catch_up()
                 await self._serve()
 
     async def _serve(self) -> None:

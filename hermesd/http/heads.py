@@ -7,6 +7,7 @@ parsing it does: 1.2 µs against 4.4 for one of three fields (measured).
 from typing import NamedTuple
 
 from hermesd.http.asgi import Headers
+from hermesd.http.prompt import Prompt, Take, nobody
 from hermesd.http.request import Request
 
 _MAX_HEADS = 256
@@ -16,33 +17,41 @@ _END = b"\r\n\r\n"
 _INTRICATE = frozenset({b"transfer-encoding", b"expect", b"upgrade"})
 
 
-class _Head(NamedTuple):
+class Head(NamedTuple):
+    """One that has passed, with its Prompt's word on it."""
+
     method: str
     target: bytes
     headers: Headers
     body_bytes: int
+    take: Take | None
+
+    def request(self, body: bytes) -> Request:
+        """A complete request of its own."""
+        request = Request(self.method, self.target, self.headers.copy())
+        if body:
+            request.chunks.append(body)
+        request.complete = True
+        return request
 
 
 class KnownHeads:
-    """Makes requests of bytes that are a known head and its whole body, and nothing else.
+    """Finds bytes that are a known head and its whole body, and nothing else.
 
     That a head passed once is enough: its checks look at its bytes and the server's limits only.
     """
 
-    def __init__(self) -> None:
-        self._heads: dict[bytes, _Head] = {}
+    def __init__(self, prompt: Prompt = nobody) -> None:
+        self._prompt = prompt
+        self._heads: dict[bytes, Head] = {}
 
-    def recall(self, data: bytes) -> Request | None:
-        """The complete request that all of `data` is; None if that is not known."""
+    def recall(self, data: bytes) -> tuple[Head, bytes] | None:
+        """The head and the body that all of `data` is; None if that is not known."""
         end = data.find(_END) + len(_END)
         head = self._heads.get(data[:end])
         if head is None or head.body_bytes != len(data) - end:
             return None
-        request = Request(head.method, head.target, head.headers.copy())
-        if head.body_bytes:
-            request.chunks.append(data[end:])
-        request.complete = True
-        return request
+        return head, data[end:]
 
     def learn(self, data: bytes, request: Request) -> bool:
         """Keep the head of `request`, complete and the only one parsed from `data`.
@@ -60,6 +69,9 @@ class KnownHeads:
         if end <= _MAX_HEAD_BYTES:
             if len(self._heads) >= _MAX_HEADS:
                 self._heads.clear()
-            headers = request.headers.copy()
-            self._heads[data[:end]] = _Head(request.method, request.target, headers, body_bytes)
+            self._heads[data[:end]] = self._head(request, body_bytes)
         return True
+
+    def _head(self, request: Request, body_bytes: int) -> Head:
+        method, target, headers = request.method, request.target, request.headers.copy()
+        return Head(method, target, headers, body_bytes, self._prompt(method, target, headers))

@@ -7,7 +7,7 @@ from typing import NamedTuple, NoReturn
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from hermesd.http.asgi import Headers
-from hermesd.http.heads import KnownHeads
+from hermesd.http.heads import Head, KnownHeads
 from hermesd.http.limits import HttpLimits
 from hermesd.http.request import Request
 
@@ -60,11 +60,12 @@ class RequestParser:
         """Parse `data`. Never raises: faults are left in `refusal`."""
         if not data:  # llhttp would report an empty piece of a body
             return
-        between = self._between and not self.requests and self._new_heads < _MAX_NEW_HEADS
-        if between and (request := self._heads.recall(data)) is not None:
-            self.requests.append(request)
-            self._new_heads = 0
+        known = self.recall(data)
+        if known is not None:
+            head, body = known
+            self.requests.append(head.request(body))
             return
+        between = self._between and not self.requests and self._new_heads < _MAX_NEW_HEADS
         body_bytes = self._body_bytes
         self._silent_bytes += len(data)
         self._parse(data)
@@ -80,6 +81,15 @@ class RequestParser:
         if self._silent_bytes > self._limits.max_header_bytes and self.refusal is None:
             part = "headers" if self.receiving is None else "trailers or chunk extensions"
             self.refusal = self._too_long(part)
+
+    def recall(self, data: bytes) -> tuple[Head, bytes] | None:
+        """The one whole request that `data` is; None where that takes parsing."""
+        if not self._between or self.requests or self._new_heads >= _MAX_NEW_HEADS:
+            return None
+        known = self._heads.recall(data)
+        if known is not None:
+            self._new_heads = 0
+        return known
 
     def _learn(self, data: bytes) -> bool:
         """Whether `data` was one whole request that the same bytes would always make."""

@@ -11,6 +11,7 @@ task between its socket and itself.
 """
 
 import select
+from collections.abc import Callable
 
 import trio
 
@@ -41,7 +42,7 @@ class Readiness:
         """Wake whoever's socket became readable until `readable` is; nobody else must do so."""
         self.watched = True
         try:
-            while not readable.ready:
+            while not (readable.ready or readable.roused):
                 await trio.lowlevel.wait_readable(self._epoll.fileno())
                 for descriptor, flags in self._epoll.poll(0, _MAX_EVENTS):
                     self._sockets[descriptor].announce(flags)
@@ -57,19 +58,26 @@ class Readiness:
 
 
 class Readable:
-    """One socket, for one reading task; `ready` unless a read would surely find nothing."""
+    """One socket, for one reading task; `ready` unless a read would surely find nothing.
 
-    __slots__ = ("_awaited", "_ended", "_readiness", "ready")
+    `attend`, where there is one, is called when bytes have come, in any task. It must not raise,
+    and answers whether it has seen to them, so that nobody need be woken. With `roused` a wait
+    ends though there be nothing to read.
+    """
+
+    __slots__ = ("_awaited", "_ended", "_readiness", "attend", "ready", "roused")
 
     def __init__(self, readiness: Readiness) -> None:
         self.ready = False
+        self.roused = False
+        self.attend: Callable[[], bool] | None = None
         self._ended = False
         self._awaited = False
         self._readiness = readiness
 
     async def wait(self) -> None:
         """Return when there is something to read, be it the end; always a checkpoint."""
-        if self.ready:
+        if self.ready or self.roused:
             await trio.lowlevel.checkpoint()
             return
         if self._awaited:
@@ -77,7 +85,7 @@ class Readable:
         self._awaited = True
         readiness = self._readiness
         try:
-            while not self.ready:
+            while not (self.ready or self.roused):
                 if readiness.watched:
                     readiness.parked[self] = trio.lowlevel.current_task()
                     await trio.lowlevel.wait_task_rescheduled(self._unpark)
@@ -95,6 +103,8 @@ class Readable:
         self.ready = True
         if flags & ~select.EPOLLIN:
             self._ended = True
+        elif self.attend is not None and self.attend():
+            return
         task = self._readiness.parked.pop(self, None)
         if task is not None:
             trio.lowlevel.reschedule(task)

@@ -114,6 +114,13 @@ class ResponseWriter:
         framing = b"\r\nContent-Length: %d\r\nConnection: close\r\n" % len(body)
         return b"".join((self.opening(status), lines, framing, extra, b"\r\n", body))
 
+    def whole(self, status: int, headers: Headers, body: bytes, *, close: bool) -> bytes:
+        """A whole response with a body."""
+        lines, _, _ = self.fields(headers)
+        framing = b"\r\nContent-Length: %d\r\n" % len(body)
+        ending = b"Connection: close\r\n\r\n" if close else b"\r\n"
+        return b"".join((self.opening(status), lines, framing, ending, body))
+
     def _label(self, name: bytes) -> bytes:
         """What stands before the value of a plain field; empty for the server's own."""
         if _TOKEN.fullmatch(name) is None:

@@ -14,6 +14,7 @@ from hermesd.http.connection import Connection, Service, turn_away
 from hermesd.http.errors import ListenFailed
 from hermesd.http.heads import KnownHeads
 from hermesd.http.limits import HttpLimits
+from hermesd.http.prompt import Prompt, nobody
 from hermesd.http.readiness import Readiness
 from hermesd.http.responses import ResponseWriter
 from hermesd.http.tls import TlsListener
@@ -66,9 +67,12 @@ async def serve(
     stopping: trio.Event,
     drain_seconds: Callable[[], float],
     log: FilteringBoundLogger,
+    prompt: Prompt = nobody,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve `app` on `listeners`, and close them, until `stopping` is set; then drain.
+
+    What `prompt` wants comes to the app only where that does not take it.
 
     A connection keeps the `limits` of its beginning, but for how long it may be idle.
     Draining closes idle connections at once, gives requests under way `drain_seconds`, and
@@ -78,8 +82,8 @@ async def serve(
     first = limits()
     watch = Watch(first, writer)
     readiness = Readiness()
-    service = Service(app, first, writer, watch, KnownHeads(), log)
-    server = _Server(service, limits, readiness)
+    service = Service(app, first, writer, watch, KnownHeads(prompt), log)
+    server = _Server(service, limits, readiness, prompt)
     try:
         async with trio.open_nursery() as watching:
             watching.start_soon(watch.run)
@@ -103,11 +107,16 @@ class _Server:
     """The open connections of one server."""
 
     def __init__(
-        self, service: Service, limits: Callable[[], HttpLimits], readiness: Readiness
+        self,
+        service: Service,
+        limits: Callable[[], HttpLimits],
+        readiness: Readiness,
+        prompt: Prompt,
     ) -> None:
         self._service = service
         self._limits = limits
         self._readiness = readiness
+        self._prompt = prompt
         self._connections: set[Connection] = set()
         self._turning_away = 0
         self._full = False
@@ -157,7 +166,7 @@ class _Server:
         """From here on these hold; a head that passed under others may not pass now."""
         if limits != self._service.limits:
             self._service.watch.limit(limits)
-            self._service = self._service._replace(limits=limits, heads=KnownHeads())
+            self._service = self._service._replace(limits=limits, heads=KnownHeads(self._prompt))
 
     async def _turn_away(
         self, stream: "trio.SocketStream | trio.SSLStream[trio.SocketStream]"

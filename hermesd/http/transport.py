@@ -3,6 +3,7 @@
 import os
 import select
 import ssl
+from collections.abc import Callable
 from typing import Protocol
 
 import trio
@@ -29,6 +30,12 @@ class Transport(Protocol):
 
     def receive_now(self) -> bytes:
         """Bytes that are there already, b"" if none or unknown."""
+
+    def put_back(self, data: bytes) -> None:
+        """Let `receive` begin with what `receive_now` has answered."""
+
+    def attended(self, attend: Callable[[], bool]) -> None:
+        """Call `attend` with bytes to read, where that can be had; see Readable."""
 
     def write_now(self, data: bytes) -> int:
         """Write what fits without waiting and return how many bytes that were."""
@@ -63,6 +70,7 @@ class PlainTransport:
         self._descriptor = stream.socket.fileno()
         self._readiness = readiness
         self._readable = readiness.register(self._descriptor)
+        self._put_back = b""
 
     async def handshake(self) -> None:
         """Nothing to do."""
@@ -72,6 +80,8 @@ class PlainTransport:
         readable = self._readable
         while True:
             await readable.wait()
+            if self._put_back:
+                return self._take_back()
             try:
                 data = os.read(self._descriptor, RECEIVE_BYTES)
             except BlockingIOError:  # announced, but read already
@@ -85,10 +95,29 @@ class PlainTransport:
 
     def receive_now(self) -> bytes:
         """See Transport."""
+        if self._put_back:
+            return self._take_back()
         try:
-            return os.read(self._descriptor, RECEIVE_BYTES)
+            data = os.read(self._descriptor, RECEIVE_BYTES)
         except OSError:
             return b""
+        if len(data) < RECEIVE_BYTES:
+            self._readable.took_all()
+        return data
+
+    def put_back(self, data: bytes) -> None:
+        """See Transport."""
+        self._put_back = data
+        self._readable.roused = bool(data)
+
+    def _take_back(self) -> bytes:
+        data, self._put_back = self._put_back, b""
+        self._readable.roused = False
+        return data
+
+    def attended(self, attend: Callable[[], bool]) -> None:
+        """See Transport."""
+        self._readable.attend = attend
 
     def write_now(self, data: bytes) -> int:
         """See Transport."""
@@ -117,6 +146,7 @@ class PlainTransport:
     async def close(self) -> None:
         """See Transport."""
         self._readiness.unregister(self._descriptor)
+        self._readable.attend = None  # else only the garbage collector finds what it leads to
         self._descriptor = -1
         self._stream.socket.close()
 
@@ -150,6 +180,12 @@ class TlsTransport:
     def receive_now(self) -> bytes:
         """See Transport: decrypted bytes cannot be had without waiting."""
         return b""
+
+    def put_back(self, data: bytes) -> None:
+        """There is nothing to put back."""
+
+    def attended(self, attend: Callable[[], bool]) -> None:
+        """It is never called: what can be read of the socket says nothing of requests."""
 
     def write_now(self, data: bytes) -> int:
         """See Transport: encrypting may have to wait for the socket, so nothing is written."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -76,6 +76,7 @@ class Path:
         self.findings = Findings()
         terms = DispatchTerms(api_name="api-1", api_boot="boot-1", store_id="s")
         self.dispatcher = Dispatcher(self.view, terms, clock, self.findings, structlog.get_logger())
+        self.meanwhile: Callable[[], object] = lambda: None  # of `carry`
         self._count = 0
 
     def send(self, number: int = 1, waiter: Waiter | None = None) -> list[Held]:
@@ -92,13 +93,14 @@ class Path:
         self.view.heartbeat_number += 1
         self.dispatcher.fenced(self.worker.fence, frozenset(self.worker.held))
 
-    async def carry(self, waiter: Waiter, seconds: float = 0.2) -> bool:
+    async def carry(self, waiter: Waiter, seconds: float = 5.0) -> bool:
         """Assign a job to the worker, and have this task send it."""
         held = self.assigned()
-        if await self.dispatcher.carry(held, waiter, seconds):
-            return True
-        self.view.unreserve(held)
-        return False
+        if not self.dispatcher.free:
+            self.view.unreserve(held)
+            return False
+        await self.dispatcher.carry(held, waiter, seconds, self.meanwhile)
+        return True
 
     def _send(self, waiter: Waiter | None) -> Held:
         held = self.assigned()
@@ -422,6 +424,34 @@ async def test_an_idle_path_lends_itself(path: Path, clock: MockClock) -> None:
         (3, 1),
     ]
     assert (path.findings.answered, path.view.free("async")) == (4, 0)
+
+
+async def test_a_job_is_out_before_its_carrier_does_anything_else(
+    path: Path, clock: MockClock
+) -> None:
+    """And what the carrier does then, it does before any other task runs, the worker's too."""
+    waiter = Acceptances().expect()
+    found: list[tuple[int, bool, bool]] = []
+    path.meanwhile = lambda: found.append(
+        (path.view.batch_number, path.dispatcher.free, waiter.told)
+    )
+    assert await path.carry(waiter)
+    assert (found, waiter.told) == ([(1, False, False)], True)
+
+
+async def test_a_carrier_that_breaks_leaves_the_rest_to_the_path(
+    path: Path, clock: MockClock
+) -> None:
+    """Its job is out, and is not sent twice."""
+
+    def fail() -> None:
+        raise RuntimeError("a defect")
+
+    waiter, path.meanwhile = Acceptances().expect(), fail
+    with pytest.raises(RuntimeError, match="a defect"):
+        await path.carry(waiter)
+    await path.dispatcher.idle()
+    assert (waiter.worker_id, len(path.worker.batches)) == ("w1", 1)
 
 
 async def test_a_path_with_something_to_do_is_not_lent(path: Path, clock: MockClock) -> None:

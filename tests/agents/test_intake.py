@@ -11,9 +11,10 @@ from trio.testing import MockClock
 
 from agents.scripted import Reply, ScriptedWorker
 from agents.world import Api, open_api, until
-from hermesd.api.intake import MOST_JOBS, QUIET, Lone
+from hermesd.api.intake import MOST_JOBS, QUIET
 from hermesd.api.ledger import Ledger
-from hermesd.api.submit import SubmitAnswer
+from hermesd.api.lone import Lone
+from hermesd.api.submit import JobRequest, SubmitAnswer
 from hermesd.core.errors import HermesError, OutcomeUnknown, QueueFull, StoreUnavailable, Unstorable
 from hermesd.core.fleet import Acceptance, DispatchBatch
 from hermesd.core.records import Submission, Submitted
@@ -221,6 +222,14 @@ async def test_a_job_without_company_is_seen_through_in_its_own_task(
     assert api.state.tally.waiting_in("default") == 1
 
 
+async def test_many_that_end_together_are_no_quiet(api: Api, clock: MockClock) -> None:
+    """They had company, and so has what comes next, likely."""
+    await submitted(api, *["note"] * (QUIET + 2))
+    before = api.jobs.calls
+    await submitted(api, "note", "note")
+    assert api.jobs.calls == before + 1
+
+
 async def test_company_ends_the_quiet(api: Api, clock: MockClock) -> None:
     """From then on what comes together is gathered again."""
     await quiet(api)
@@ -300,7 +309,7 @@ async def test_a_job_without_company_that_is_refused_goes_to_another_worker(
 async def test_a_defect_after_a_commit_without_company_ends_nobody(
     api: Api, clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The client is told that its job is committed, and it is looked for later."""
+    """The client is told that its job is committed, and the worker has it all the same."""
     worker = ScriptedWorker(slots={"async": QUIET + 2})
     await worker.open(api.nursery)
     await worker.join(api)
@@ -313,5 +322,86 @@ async def test_a_defect_after_a_commit_without_company_ends_nobody(
         patched.setattr(Ledger, "inserted", fail)
         answers = await submitted(api, "note")
     assert kinds(answers) == ["queue"]
-    assert len(api.agents.lines.take_strays()) == 1
+    await until(lambda: len(worker.held) == QUIET + 1, "the worker to get it")
+    assert not api.agents.lines.take_strays()
     assert kinds(await submitted(api, "note")) == ["direct"]
+
+
+def begun(api: Api, *types: str) -> list[Answer]:
+    """The answers on jobs of these types, to which they are added; none has a task."""
+    answers: list[Answer] = []
+
+    def answer(told: SubmitAnswer | Exception) -> None:
+        assert isinstance(told, SubmitAnswer | HermesError)
+        answers.append(told)
+
+    for name in types:
+        assert api.agents.submitter.begin(JobRequest(type=name), answer)
+    return answers
+
+
+async def test_jobs_without_tasks_go_together(api: Api, clock: MockClock) -> None:
+    """In one call of the store, to a worker or to wait, and each is answered."""
+    worker = ScriptedWorker(slots={"async": 2})
+    await worker.open(api.nursery)
+    await worker.join(api)
+    before = api.jobs.calls
+    answers = begun(api, "note", "grind", "note", "chime")
+    await until(lambda: len(answers) == 4, "the answers")
+    assert api.jobs.calls == before + 1
+    assert sorted(map(str, kinds(answers))) == ["direct"] * 2 + ["queue"] * 2
+    for one in answers:
+        assert isinstance(one, SubmitAnswer)
+        assert await api.job(one.job.id) == one.job
+
+
+async def test_a_job_that_nobody_is_beside_is_left_to_a_task(api: Api, clock: MockClock) -> None:
+    """Which sees it through; and so is one with a key."""
+    await quiet(api)
+    told: list[SubmitAnswer | Exception] = []
+    begin = api.agents.submitter.begin
+    assert not begin(JobRequest(type="note"), told.append)
+    assert not begin(JobRequest(type="note", idempotency_key="k"), told.append)
+    async with trio.open_nursery() as clients:
+        clients.start_soon(submitted, api, "note", "note")
+        await until(lambda: api.agents.intake.quiet is False, "company")
+        answers = begun(api, "note")
+    await until(lambda: bool(answers), "the answer")
+    assert not told
+
+
+@pytest.mark.parametrize(
+    ("spoil", "error"), [(_goes_down, StoreUnavailable), (_forgets, OutcomeUnknown)]
+)
+async def test_what_is_not_stored_is_told_also_without_tasks(
+    clock: MockClock, spoil: Callable[[Api], None], error: type[HermesError]
+) -> None:
+    """Their places are free again, and what passes the limits is refused at once."""
+    config = {"api": {"max_waiting_jobs": 3, "max_pending_submits": 4}}
+    async with open_api(config) as api:
+        spoil(api)
+        answers = begun(api, "note", "note", "note")
+        with pytest.raises(QueueFull):
+            begun(api, "note")
+        await until(lambda: len(answers) == 3, "the answers")
+        assert kinds(answers) == [error] * 3
+        api.jobs.down = False
+        later = begun(api, "note", "note", "note")
+        await until(lambda: len(later) == 3, "the answers")
+        assert kinds(later) == ["queue"] * 3
+
+
+async def test_the_end_of_the_services_leaves_nothing_unanswered(clock: MockClock) -> None:
+    """Also where no task waits for it."""
+    async with open_api() as api:
+        committed = api.jobs.after = trio.Event()
+        before = api.jobs.calls
+        answers = begun(api, "note", "note")
+        await until(lambda: api.jobs.calls > before, "the commit")
+        api.nursery.cancel_scope.cancel()
+        with trio.CancelScope(shield=True):
+            later = begun(api, "chime")
+            await trio.testing.wait_all_tasks_blocked()
+            committed.set()
+            await until(lambda: len(answers) + len(later) == 3, "the answers")
+        assert kinds(answers + later) == ["queue"] * 3

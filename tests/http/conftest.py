@@ -11,6 +11,7 @@ import trustme
 
 from hermesd.http.asgi import App
 from hermesd.http.limits import HttpLimits
+from hermesd.http.prompt import Prompt, nobody
 from hermesd.http.server import open_listeners, serve
 
 PATIENCE_SECONDS = 60.0
@@ -138,7 +139,7 @@ def client_context(authority: trustme.CA) -> ssl.SSLContext:
 def start(
     nursery: trio.Nursery, server_context: ssl.SSLContext, client_context: ssl.SSLContext
 ) -> Callable[..., Awaitable[Running]]:
-    """Start a server: `await start(app, limits, tls=, drain_seconds=)`."""
+    """Start a server: `await start(app, limits, tls=, drain_seconds=, prompt=)`."""
 
     async def begin(
         app: App,
@@ -146,6 +147,7 @@ def start(
         *,
         tls: bool = False,
         drain_seconds: float = 10.0,
+        prompt: Prompt = nobody,
     ) -> Running:
         listeners = await open_listeners(
             "127.0.0.1", 0, ssl_context=server_context if tls else None
@@ -164,6 +166,7 @@ def start(
                     stopping=running.stopping,
                     drain_seconds=lambda: drain_seconds,
                     log=log,
+                    prompt=prompt,
                     task_status=task_status,
                 )
             running.stopped.set()

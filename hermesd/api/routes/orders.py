@@ -102,7 +102,7 @@ async def drain_workers(request: HttpRequest) -> Response[OrderAnswer]:
             summary="What a drain of a worker would come to: which jobs end, which are handed on",
             query=Query,
             answers={200: ForecastView},
-            errors=(NotFound, Conflict, InvalidValue, StoreUnavailable),
+            errors=(NotFound, InvalidValue, StoreUnavailable),
         )
     },
 )
@@ -110,8 +110,8 @@ async def forecast_drain(request: HttpRequest) -> Response[ForecastView]:
     """Of a drain that begins now."""
     read_query(request.scope["query_string"], Query)
     services = services_of(request)
-    worker = (await services.ordering.pick(Chosen(ids=(_id(request),))))[-1]
-    return answer(forecast_view(worker, await services.forecaster.of(worker)))
+    worker = services.ordering.find(_id(request))
+    return answer(forecast_view(worker, await services.forecaster.of(worker.incarnation)))
 
 
 def _id(request: HttpRequest) -> str:

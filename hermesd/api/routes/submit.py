@@ -21,6 +21,7 @@ from hermesd.api.openapi import DOC, Doc
 from hermesd.api.present import batch_view, submit_view
 from hermesd.api.problems import Answer, item_problem, known_error, problem_answer
 from hermesd.api.routes.bodies import decode_body, fault_of, read_body
+from hermesd.api.routes.submit_headers import READ_HEADERS, keys_of, trace_of, with_key
 from hermesd.api.services import ApiServices
 from hermesd.api.submit import JobRequest, SubmitAnswer
 from hermesd.api.views import BatchView, SubmitView
@@ -39,16 +40,14 @@ from hermesd.core.errors import (
     UnknownQueue,
     UnknownType,
 )
-from hermesd.core.trace import context_text
 from hermesd.http.asgi import App, Headers, Receive, Scope, Send
+from hermesd.http.prompt import Reply
+from hermesd.http.responses import problem
 from hermesd.observe.tracing import Tracing
 
-KEY_HEADER: Final = b"idempotency-key"
 MAX_ITEM_ERRORS: Final = 100
 _JSON: Final = (b"content-type", b"application/json")
 _NO_STORE: Final = (b"cache-control", b"no-store")
-# The fields of a request that are read; most have none of them.
-_READ: Final = frozenset({KEY_HEADER, b"traceparent", b"tracestate"})
 
 # From a body, those of its headers that are read, and the trace that its jobs are to belong to.
 Make = Callable[[bytes, Headers, str | None], Awaitable[Answer]]
@@ -87,20 +86,52 @@ class SubmitRoutes:
         tracing = services.tracing
         try:
             body = await read_body(receive)
-            headers = [field for field in scope["headers"] if field[0] in _READ]
-            context = _trace_context(headers) if headers else None
+            headers = [field for field in scope["headers"] if field[0] in READ_HEADERS]
+            context = trace_of(headers) if headers else None
             if tracing is None:
                 answer = await make(body, headers, context)
             else:
                 answer = await self._traced(tracing, make, scope["path"], body, headers, context)
         except Exception as error:
-            answer = problem_answer(error, services.log)
-            known = known_error(error)
-            services.metrics.refused(known.slug if known else HermesError.slug)
+            answer = self._refused(error)
         services.metrics.submit_answered(services.clock.monotonic() - begun, kind)
         start = {"type": "http.response.start", "status": answer.status, "headers": answer.headers}
         await send(start)
         await send({"type": "http.response.body", "body": answer.body})
+
+    def take(self, body: bytes, reply: Reply) -> bool:
+        """Take (http/prompt.py) of `one`, for requests with none of READ_HEADERS."""
+        begun = self._services.clock.monotonic()
+        answer = partial(self._reply, begun, reply)
+        try:
+            request = decode_body(self._one_decoder, body)
+            return self._services.submitter.begin(request, answer)
+        except Exception as error:
+            answer(error)
+            return True
+
+    def _reply(self, begun: float, reply: Reply, submitted: SubmitAnswer | Exception) -> None:
+        services = self._services
+        try:
+            if isinstance(submitted, Exception):
+                raise submitted
+            answer = self._answer_one(submitted)
+        except Exception as error:
+            answer = self._refused_surely(error)
+        reply(*answer)
+        services.metrics.submit_answered(services.clock.monotonic() - begun, "one")
+
+    def _refused(self, error: Exception) -> Answer:
+        known = known_error(error)
+        self._services.metrics.refused(known.slug if known else HermesError.slug)
+        return problem_answer(error, self._services.log)
+
+    def _refused_surely(self, error: Exception) -> Answer:
+        """The same where nobody above could answer any more if it failed."""
+        try:
+            return self._refused(error)
+        except Exception:
+            return Answer(500, *problem(500, "the request could not be served"))
 
     async def _traced(
         self,
@@ -125,8 +156,11 @@ class SubmitRoutes:
     async def _submit_one(self, body: bytes, headers: Headers, trace_context: str | None) -> Answer:
         request = decode_body(self._one_decoder, body)
         if headers:
-            request = _with_key(request, headers)
+            request = with_key(request, headers)
         [submitted] = await self._services.submitter.submit([request], trace_context=trace_context)
+        return self._answer_one(submitted)
+
+    def _answer_one(self, submitted: SubmitAnswer) -> Answer:
         job = submitted.job
         self._services.metrics.submitted(job.type, job.queue, _result(submitted))
         return Answer(
@@ -138,7 +172,7 @@ class SubmitRoutes:
     async def _submit_batch(
         self, body: bytes, headers: Headers, trace_context: str | None
     ) -> Answer:
-        if _keys(headers):
+        if keys_of(headers):
             raise InvalidValue(
                 "a batch takes an idempotency_key for each of its jobs, not the Idempotency-Key "
                 "header"
@@ -209,31 +243,6 @@ def _refuse_batch(errors: list[dict[str, Any]], items: int) -> InvalidBatch:
     return InvalidBatch(
         f"{len(errors)} of {items} jobs are at fault; none was stored", errors=errors
     )
-
-
-def _keys(headers: Headers) -> set[str]:
-    return {value.decode("latin-1") for name, value in headers if name == KEY_HEADER}
-
-
-def _trace_context(headers: Headers) -> str | None:
-    """What its client says; of a header that comes several times nothing is taken."""
-    parents = [value for name, value in headers if name == b"traceparent"]
-    if len(parents) != 1:
-        return None
-    states = [value.decode("latin-1") for name, value in headers if name == b"tracestate"]
-    return context_text(parents[0].decode("latin-1"), ",".join(states))
-
-
-def _with_key(request: JobRequest, headers: Headers) -> JobRequest:
-    """The request with the key of its header, which must not differ from one in the body."""
-    keys = _keys(headers)
-    if not keys:
-        return request
-    if request.idempotency_key is not None:
-        keys.add(request.idempotency_key)
-    if len(keys) > 1:
-        raise InvalidValue("the idempotency keys given by header and body differ")
-    return msgspec.structs.replace(request, idempotency_key=keys.pop())
 
 
 _ERRORS: Final = (
