@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -97,34 +98,42 @@ def job(
         crash_limit=_at_least_one("crash_limit", crash_limit),
     )
 
-    def decorate(fn: Function) -> Handler:
-        label = f"job {name!r}"
-        if not hasattr(fn, "__qualname__"):
-            raise PluginError(f"{label}: a handler is made of a function, not of {fn!r}")
-        signature = read_signature(fn, label)
-        chosen = _kind(kind, fn, label)
-        reference = _reference(fn)
-        if chosen is Kind.PROCESS and not reference:
-            raise PluginError(
-                f"{label}: a child process cannot find {fn.__qualname__}; "
-                "a handler of kind 'process' must stand at the top level of a module or script"
-            )
-        return Handler(
-            type=JobType(
-                name=name,
-                kind=chosen,
-                schema=schema_of(signature.payload_type, label),
-                defaults=defaults,
-                description=inspect.getdoc(fn) or "" if description is None else description,
-            ),
-            fn=fn,
-            payload_type=signature.payload_type,
-            takes_context=signature.takes_context,
-            reference=reference,
-            _decode=decoder_of(signature.payload_type, label),
-        )
+    return partial(_made, name, kind, defaults, description)
 
-    return decorate
+
+def _made(
+    name: str,
+    kind: Kind | str | None,
+    defaults: TypeDefaults,
+    description: str | None,
+    fn: Function,
+) -> Handler:
+    """What `job` makes of `fn`."""
+    label = f"job {name!r}"
+    if not hasattr(fn, "__qualname__"):
+        raise PluginError(f"{label}: a handler is made of a function, not of {fn!r}")
+    signature = read_signature(fn, label)
+    chosen = _kind(kind, fn, label)
+    reference = _reference(fn)
+    if chosen is Kind.PROCESS and not reference:
+        raise PluginError(
+            f"{label}: a child process cannot find {fn.__qualname__}; "
+            "a handler of kind 'process' must stand at the top level of a module or script"
+        )
+    return Handler(
+        type=JobType(
+            name=name,
+            kind=chosen,
+            schema=schema_of(signature.payload_type, label),
+            defaults=defaults,
+            description=inspect.getdoc(fn) or "" if description is None else description,
+        ),
+        fn=fn,
+        payload_type=signature.payload_type,
+        takes_context=signature.takes_context,
+        reference=reference,
+        _decode=decoder_of(signature.payload_type, label),
+    )
 
 
 def _kind(kind: Kind | str | None, fn: Function, label: str) -> Kind:

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from structlog.typing import FilteringBoundLogger
 
+from hermesd.config.choices import LoggedJobs
 from hermesd.config.live import Live
-from hermesd.config.sections import LoggedJobs
 from hermesd.ports import Clock
 
 WINDOW_SECONDS: Final = 1.0

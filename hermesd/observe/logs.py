@@ -23,8 +23,8 @@ from typing import Any, Final, TextIO, cast
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
+from hermesd.config.choices import LogFormat, LogLevel
 from hermesd.config.secrets import MASK, without_passwords
-from hermesd.config.sections import LogFormat, LogLevel
 from hermesd.observe.entries import ToJournal, placed
 from hermesd.observe.journal import SOCKET, Journal, is_journal
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextvars import Context
 from typing import Any, Final
 
 import trio
@@ -22,7 +23,8 @@ from hermesd.worker.line import WorkerLine
 from hermesd.worker.notes import NoteSender
 from hermesd.worker.state import WorkerState
 
-Ended = tuple[Running, Outcome, float]  # how, and after how many seconds in its handler
+# How, after how many seconds in its handler, and what that has bound.
+Ended = tuple[Running, Outcome, float, Context]
 
 _SUCCEEDED: Final = OutcomeKind.SUCCEEDED  # which takes a third of the time to read
 
@@ -115,13 +117,17 @@ class Attempts:
         """Whether its handler has told anything, so that `over` may wait a moment."""
         return run.token in self._notes.book
 
-    async def over(self, run: Running, outcome: Outcome, seconds: float) -> None:
-        """Its handler has ended after so long: its slot is free, and its outcome waiting."""
+    async def over(self, ended: Ended) -> None:
+        """Its handler has ended: its slot is free, and its outcome waiting.
+
+        Nothing runs within the context meanwhile.
+        """
+        run = ended[0]
         self._state.slots.give_back(run.kind)
         told = self.has_told(run)
         if told and run.why is not Why.REVOKED:
             await self._notes.last_words(run.token)
-        self._settle(((run, outcome, seconds),))
+        self._settle((ended,))
         if told:
             self._notes.book.forget(run.token)
 
@@ -134,11 +140,11 @@ class Attempts:
     def _settle(self, ended: Sequence[Ended]) -> None:
         state = self._state
         state.leases.end_all(
-            [(run, None if run.why is Why.REVOKED else outcome) for run, outcome, _ in ended]
+            [(run, None if run.why is Why.REVOKED else outcome) for run, outcome, _, _ in ended]
         )
         state.outcomes.set()
         durations: dict[tuple[str, OutcomeKind], list[float]] = {}
-        for run, outcome, seconds in ended:
+        for run, outcome, seconds, _ in ended:
             durations.setdefault((run.job.type, outcome.kind), []).append(seconds)
             self.observers.job_finished(run.job, outcome)
         for (job_type, kind), each in durations.items():
@@ -152,15 +158,18 @@ class Attempts:
         self._state.leases.end(run, None)
 
     def _log(self, ended: Sequence[Ended]) -> None:
-        """One line an attempt, if there is room; of an error only its kind."""
+        """One line an attempt, if there is room, with what its handler has bound.
+
+        Of an error only its kind.
+        """
         lines = self._lines
         well = [each for each in ended if each[1].kind is _SUCCEEDED]
         for each in well[: lines.room(len(well))]:
-            lines.tell("job ended", **_told_of(*each))
+            each[3].run(lines.tell, "job ended", **_told_of(*each[:3]))
         if len(well) < len(ended):
             for each in ended:
                 if each[1].kind is not _SUCCEEDED:
-                    lines.trouble("job ended", **_told_of(*each))
+                    each[3].run(lines.trouble, "job ended", **_told_of(*each[:3]))
 
 
 def _told_of(run: Running, outcome: Outcome, seconds: float) -> dict[str, Any]:

@@ -30,6 +30,7 @@ _scopes_around: Final[Callable[[trio.lowlevel.Task], object]] = (
 )
 
 CALLED_AT_ONCE: Final = 2  # for what stands behind a handler that waits: they double with each
+MOST_RESTING: Final = 4  # hands that wait for the next job, since a new one is a new task
 
 
 class Crew:
@@ -44,6 +45,7 @@ class Crew:
         self.context = copy_context()  # what each handler finds, whatever others have set in theirs
         self._jobs = jobs
         self._called = 0  # hands that have not begun yet
+        self._resting: list[trio.lowlevel.Task] = []
 
     def take(self, accepted: Sequence[tuple[Running, Handler]]) -> None:
         """Run them, beside all others."""
@@ -55,11 +57,29 @@ class Crew:
         """See to it that so many hands, if there are jobs for them, begin with what has come."""
         while self._called < min(most, len(self.come)):
             self._called += 1
-            self.context.run(self._jobs.start_soon, self._work)  # not in that of who calls
+            if self._resting:
+                trio.lowlevel.reschedule(self._resting.pop())
+            else:
+                self.context.run(self._jobs.start_soon, self._work)  # not in that of who calls
 
     async def _work(self) -> None:
-        self._called -= 1
-        await _Hand(self).work()
+        while True:
+            self._called -= 1
+            task = trio.lowlevel.current_task()
+            # A nursery that a handler has left open ends the worker with this task, at once.
+            spoilt = await _Hand(self).work() or task.child_nurseries
+            if spoilt or len(self._resting) >= MOST_RESTING:
+                return
+            await self._rest(task)
+
+    async def _rest(self, task: trio.lowlevel.Task) -> None:
+        def leave(_: object) -> trio.lowlevel.Abort:
+            self._resting.remove(task)
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        self._resting.append(task)
+        task.context = self.context.copy()  # it goes on as a new task would
+        await trio.lowlevel.wait_task_rescheduled(leave)
 
 
 class _Hand:
@@ -74,12 +94,13 @@ class _Hand:
         self._task = trio.lowlevel.current_task()
         self._run: Running | None = None
         self._began = 0.0
+        self._context = crew.context
         self._outcome: Outcome | None = None
         self._waited = False
         self._over: list[Ended] = []
 
-    async def work(self) -> None:
-        """Run what has come until nothing is left, or one of them has waited.
+    async def work(self) -> bool:
+        """Run what has come until nothing is left, or one of them has waited: then it is True.
 
         Its task has gone on in that one's context then: others take what is behind it.
         """
@@ -97,10 +118,13 @@ class _Hand:
             if run is not None and outcome is not None:
                 if self._attempts.has_told(run):
                     self._crew.call()  # for it may wait a moment
-                await self._attempts.over(run, outcome, self._attempts.now() - self._began)
+                seconds = self._attempts.now() - self._began
+                # Of one that has waited, this step still runs within its own: so a copy.
+                await self._attempts.over((run, outcome, seconds, self._context.copy()))
                 if self._waited:
                     self._crew.call()
-                    return
+                    return True
+        return False
 
     async def _series(self, scope: trio.CancelScope) -> None:
         """Jobs one after another, until none is left or one is to be ended outside of the scope."""
@@ -111,12 +135,13 @@ class _Hand:
         while come:
             self._run, handler = run, _ = come.popleft()
             self._began, self._outcome, self._waited = now, None, False
+            self._context = own = context.copy()
             attempts.observers.job_started(run.job)
             if scope.deadline != run.deadline:
                 scope.deadline = run.deadline
             run.within(scope)
             arguments = attempts.arguments(run, handler)
-            value = await _driven(handler.fn(*arguments), context.copy(), self._waits)
+            value = await _driven(handler.fn(*arguments), own, self._waits)
             outcome = self._outcome = attempts.succeeded(run, handler, value)
             if (
                 self._waited
@@ -126,7 +151,7 @@ class _Hand:
             ):
                 return
             now = attempts.now()
-            self._over.append((run, outcome, now - self._began))
+            self._over.append((run, outcome, now - self._began, own))
             self._run = None
 
     def _left(self, scope: trio.CancelScope) -> Outcome | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
+from contextvars import copy_context
 from functools import partial
 from typing import Final
 
@@ -75,7 +76,7 @@ class Executor:
         except BaseException:
             attempts.torn(run)
             raise
-        await attempts.over(run, outcome, attempts.now() - began)
+        await attempts.over((run, outcome, attempts.now() - began, copy_context()))
 
     def resize(self) -> None:
         """Have as many threads as there are slots by now."""

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import structlog
 import trio
+from brokers.declaring import declare
 
 from hermesd.bridge.amqp_line import BrokerLine, LineTerms, open_broker_line
 from hermesd.clock import TrioClock
@@ -295,7 +296,7 @@ async def open_world(url: str) -> AsyncIterator[World]:
     async with open_line(url) as line:
         store = MemoryStore(TrioClock())
         world = World(line, store, await store.fleet.store_id())
-        await line.declare(topology_of(world.names, world.config.queues))
+        await declare(line, topology_of(world.names, world.config.queues))
         yield world
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from typing import Any
 
 import msgspec
+import pytest
 import structlog
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
@@ -16,10 +18,11 @@ from hermesd.config import Config
 from hermesd.core.fleet import Acceptance, DispatchAnswer, DispatchBatch, DispatchItem
 from hermesd.core.job import Token
 from hermesd.core.outcome import Outcome, OutcomeKind
-from hermesd.handlers.contract import job
+from hermesd.handlers import hookimpl, job
 from hermesd.handlers.loader import load_plugins
 from hermesd.observe.worker_metrics import WorkerMetrics
 from hermesd.testing.links import DirectLink
+from hermesd.worker.crew import MOST_RESTING
 from hermesd.worker.execute import Executor
 from hermesd.worker.follow import pool_limits
 from hermesd.worker.notes import NoteSender
@@ -35,8 +38,8 @@ SUCCEEDED, FAILED = OutcomeKind.SUCCEEDED, OutcomeKind.FAILED
 class Running:
     """A worker without links; `handle` is its one handler, which gets the payload."""
 
-    def __init__(self, handle: Any, nursery: trio.Nursery):
-        catalogue = load_plugins(enabled=["(none)"], extra=[job("note")(handle)])
+    def __init__(self, handle: Any, nursery: trio.Nursery, *plugins: object):
+        catalogue = load_plugins(enabled=["(none)"], extra=[job("note")(handle), *plugins])
         self.state = WorkerState(
             worker_id="w1",
             version="0",
@@ -109,6 +112,16 @@ class Running:
         )
 
 
+@asynccontextmanager
+async def crew(handle: Any, *plugins: object) -> AsyncIterator[Running]:
+    """A worker, until all that it was given has ended."""
+    async with trio.open_nursery() as nursery:
+        worker = Running(handle, nursery, *plugins)
+        yield worker
+        await worker.state.leases.wait_idle()
+        nursery.cancel_scope.cancel()
+
+
 async def test_short_handlers_run_one_after_another_in_one_task(autojump_clock: MockClock) -> None:
     """In the order in which they came, and all of them are accounted for."""
     seen: list[tuple[Any, trio.lowlevel.Task]] = []
@@ -117,8 +130,7 @@ async def test_short_handlers_run_one_after_another_in_one_task(autojump_clock: 
         seen.append((payload, trio.lowlevel.current_task()))
         return payload
 
-    async with trio.open_nursery() as nursery:
-        worker = Running(handle, nursery)
+    async with crew(handle) as worker:
         assert set(worker.dispatch(*range(20))) == {Acceptance.ACCEPTED}
         assert worker.state.slots.free()["async"] == 80
         await wait_all_tasks_blocked()
@@ -139,8 +151,7 @@ async def test_handlers_that_wait_hold_nobody_up(autojump_clock: MockClock) -> N
         if payload != "short":
             await go.wait()
 
-    async with trio.open_nursery() as nursery:
-        worker = Running(handle, nursery)
+    async with crew(handle) as worker:
         worker.dispatch(*range(60), "short")
         await wait_all_tasks_blocked()
         assert len(worker.state.leases.running) == 60
@@ -149,7 +160,27 @@ async def test_handlers_that_wait_hold_nobody_up(autojump_clock: MockClock) -> N
         go.set()
         await wait_all_tasks_blocked()
         assert worker.kinds == [SUCCEEDED] * 61
-        assert not nursery.child_tasks
+        assert len(worker.nursery.child_tasks) <= MOST_RESTING
+
+
+async def test_a_hand_rests_for_the_next_job_unless_it_has_waited(
+    autojump_clock: MockClock,
+) -> None:
+    """Then another task has it; an end of the worker ends those that rest."""
+    tasks: list[trio.lowlevel.Task] = []
+
+    async def handle(payload: Any) -> None:
+        tasks.append(trio.lowlevel.current_task())
+        if payload:
+            await trio.sleep(payload)
+
+    async with crew(handle) as worker:
+        for number, seconds in enumerate((0, 0, 1, 0)):
+            worker.dispatch(seconds, ids=[str(number)])
+            await worker.state.leases.wait_idle()
+            await wait_all_tasks_blocked()
+    assert worker.kinds == [SUCCEEDED] * 4
+    assert tasks[0] is tasks[1] is tasks[2] is not tasks[3]
 
 
 async def test_what_one_sets_in_its_context_no_other_finds(autojump_clock: MockClock) -> None:
@@ -164,8 +195,8 @@ async def test_what_one_sets_in_its_context_no_other_finds(autojump_clock: MockC
             await trio.sleep(payload / 10)
         found.append(mark.get() == payload)
 
-    async with trio.open_nursery() as nursery:
-        Running(handle, nursery).dispatch(*range(6))
+    async with crew(handle) as worker:
+        worker.dispatch(*range(6))
     assert sorted(found, key=str) == [None] * 6 + [True] * 6
 
 
@@ -178,8 +209,7 @@ async def test_each_has_its_own_time_limit(autojump_clock: MockClock) -> None:
         if payload == "long":
             await trio.sleep_forever()
 
-    async with trio.open_nursery() as nursery:
-        worker = Running(handle, nursery)
+    async with crew(handle) as worker:
         worker.dispatch("short", "long", "short", "long")
     assert left == [TIMEOUT_SECONDS] * 4
     assert worker.kinds == [SUCCEEDED, FAILED, SUCCEEDED, FAILED]
@@ -196,8 +226,7 @@ async def test_a_cancel_ends_one_and_no_other(autojump_clock: MockClock) -> None
         if payload == "long":
             await trio.sleep(1)
 
-    async with trio.open_nursery() as nursery:
-        worker = Running(handle, nursery)
+    async with crew(handle) as worker:
         worker.dispatch("short", "long", "long", "short")
         worker.state.leases.cancel([Token("0", 1)])
         await trio.sleep(0.5)
@@ -215,8 +244,7 @@ async def test_a_scope_left_open_is_the_fault_of_one(autojump_clock: MockClock) 
         elif payload == "long":
             await trio.sleep(2)
 
-    async with trio.open_nursery() as nursery:
-        worker = Running(handle, nursery)
+    async with crew(handle) as worker:
         worker.dispatch("short", "careless", "short", "long")
     assert worker.kinds == [SUCCEEDED, FAILED, SUCCEEDED, SUCCEEDED]
     error = worker.outcome("1").error
@@ -233,8 +261,7 @@ async def test_one_that_fails_ends_no_other(autojump_clock: MockClock) -> None:
         if payload != "well":
             raise ValueError(payload)
 
-    async with trio.open_nursery() as nursery:
-        worker = Running(handle, nursery)
+    async with crew(handle) as worker:
         worker.dispatch("well", "bad", "well", "waits", "well")
     assert worker.kinds == [SUCCEEDED, FAILED, SUCCEEDED, FAILED, SUCCEEDED]
     error = worker.outcome("3").error
@@ -251,8 +278,7 @@ async def test_what_is_named_twice_in_a_batch_runs_once(autojump_clock: MockCloc
     async def handle(payload: Any) -> None:
         begun.append(payload)
 
-    async with trio.open_nursery() as nursery:
-        worker = Running(handle, nursery)
+    async with crew(handle) as worker:
         said = worker.dispatch(1, 1, 2, ids=["same", "same", "other"])
     assert (said, begun) == ((Acceptance.ACCEPTED,) * 3, [1, 2])
 
@@ -263,8 +289,7 @@ async def test_no_more_begin_than_there_are_slots(autojump_clock: MockClock) -> 
     async def handle(payload: Any) -> None:
         await trio.sleep(1)
 
-    async with trio.open_nursery() as nursery:
-        worker = Running(handle, nursery)
+    async with crew(handle) as worker:
         said = worker.dispatch(*range(102))
         assert said == (Acceptance.ACCEPTED,) * 100 + (Acceptance.FULL,) * 2
         assert worker.state.slots.free()["async"] == 0
@@ -274,36 +299,41 @@ async def test_no_more_begin_than_there_are_slots(autojump_clock: MockClock) -> 
 async def test_what_a_handler_binds_is_on_no_line_of_another_job(
     autojump_clock: MockClock,
 ) -> None:
-    """Though the same task runs both, one of them after it has waited."""
+    """But on its own, though the same task runs both, one of them after it has waited."""
     lines: list[dict[str, Any]] = []
 
     def keep(_: Any, __: str, event: Any) -> Any:
         lines.append(dict(event))
         raise structlog.DropEvent
 
-    async def handle(payload: Any) -> None:
+    async def handle(payload: str) -> None:
         structlog.contextvars.bind_contextvars(customer=payload)
-        if payload != "short":
+        if "waits" in payload:
             await trio.sleep(1)
+        if "fails" in payload:
+            raise ValueError(payload)
 
     before = structlog.get_config()
     structlog.configure(processors=[structlog.contextvars.merge_contextvars, keep])
     try:
-        async with trio.open_nursery() as nursery:
-            worker = Running(handle, nursery)
+        async with crew(handle) as worker:
             worker.dispatch("waits", ids=["a"])
             await wait_all_tasks_blocked()
             worker.dispatch("short", "waits too", "short", ids=["b", "c", "d"])
             await worker.state.leases.wait_idle()
-            worker.dispatch("short", ids=["e"])
+            worker.dispatch("short", "fails", "waits and fails", 1, ids=["e", "f", "g", "h"])
             await worker.state.leases.wait_idle()
     finally:
         structlog.configure(**before)
     told = {line["job_id"]: line.get("customer") for line in lines if line["event"] == "job ended"}
-    assert set(told) == {"a", "b", "c", "d", "e"}
-    assert told["a"] in ("waits", None)
-    assert told["c"] in ("waits too", None)
-    assert {told[short] for short in "bde"} <= {"short", None}
+    assert told == {
+        "a": "waits",
+        **dict.fromkeys("bde", "short"),
+        "c": "waits too",
+        "f": "fails",
+        "g": "waits and fails",
+        "h": None,  # no text: its handler was not called
+    }
 
 
 async def test_a_batch_that_is_refused_does_not_keep_an_idle_worker(
@@ -314,9 +344,50 @@ async def test_a_batch_that_is_refused_does_not_keep_an_idle_worker(
     async def handle(payload: Any) -> None:
         await trio.sleep(1)
 
-    async with trio.open_nursery() as nursery:
-        worker = Running(handle, nursery)
+    async with crew(handle) as worker:
         worker.state.slots.pause(True)
         assert worker.dispatch("x") == (Acceptance.FULL,)
         with trio.fail_after(5):
             await worker.state.leases.wait_idle()
+
+
+async def test_what_an_observer_sets_as_a_job_ends_does_not_reach_a_later_one(
+    autojump_clock: MockClock,
+) -> None:
+    """A hand that has rested begins as a new one would."""
+    customer: ContextVar[str] = ContextVar("customer", default="nobody")
+    seen: list[str] = []
+
+    class Observer:
+        """Sets it wherever it is called."""
+
+        @hookimpl
+        def hermesd_job_finished(self) -> None:
+            seen.append(customer.get())
+            customer.set("somebody")
+
+    async def handle(payload: str) -> None:
+        """Nothing."""
+
+    async with crew(handle, Observer()) as worker:
+        for job_id in "ab":
+            worker.dispatch("x", ids=[job_id])
+            await worker.state.leases.wait_idle()
+            await wait_all_tasks_blocked()
+    assert seen == ["nobody", "nobody"]
+
+
+async def test_a_nursery_that_a_handler_leaves_open_ends_the_worker_at_once(
+    autojump_clock: MockClock,
+) -> None:
+    """Not later, with some other job on the same task."""
+    left = []
+
+    async def handle(payload: str) -> None:
+        left.append(trio.open_nursery())
+        await left[-1].__aenter__()
+
+    with pytest.RaisesGroup(pytest.RaisesExc(RuntimeError, match="Nursery stack corrupted")):
+        async with crew(handle) as worker:
+            worker.dispatch("x")
+            await trio.sleep_forever()

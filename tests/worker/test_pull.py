@@ -8,6 +8,7 @@ import msgspec
 import pytest
 import structlog
 import trio
+from brokers.declaring import declare
 from brokers.rabbitmq import RabbitNode
 from pulling import World, open_worker, until
 
@@ -265,7 +266,7 @@ async def test_a_worker_that_is_there_before_its_queues_pulls_once_they_are(
 
             await until(lambda: len(found_absent()) == len(Band), "it to miss them all")
             assert all("no queue" in each for each in found_absent())
-            await world.line.declare(topology_of(early.names, early.config.queues))
+            await declare(world.line, topology_of(early.names, early.config.queues))
             jobs = await early.submit(jobs=30)
             await early.succeeded(jobs)
             await early.all_waiting(0)
