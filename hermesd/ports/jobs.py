@@ -19,6 +19,7 @@ from hermesd.core.records import (
     EndedPage,
     EndedRange,
     EventRecord,
+    Head,
     JobFilter,
     JobPage,
     Submission,
@@ -57,7 +58,7 @@ class JobStore(Protocol):
     async def next_due(self) -> float | None:
         """The UTC second at which the earliest scheduled job is due, None where none is."""
 
-    async def waiting(self, wanted: Waiting) -> Sequence[Job]:
+    async def waiting(self, wanted: Waiting) -> Head:
         """Queued jobs of the wanted (queue, type) pairs, highest priority first, oldest first."""
 
     async def cancel(self, job_id: str) -> Job:

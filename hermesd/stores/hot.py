@@ -15,8 +15,9 @@ from hermesd.core.outcome import Settlement
 from hermesd.core.records import Assignment, Submitted, Verdict
 from hermesd.core.states import Move
 from hermesd.stores.backend import Evidence, Part, Verb
+from hermesd.stores.insertion import admitted
 from hermesd.stores.micros import micros, micros_or_none
-from hermesd.stores.moves import admitted, assigned
+from hermesd.stores.moves import assigned
 from hermesd.stores.order import OrderKeys
 from hermesd.stores.rows import row_of, text
 

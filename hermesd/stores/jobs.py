@@ -14,13 +14,15 @@ from hermesd.core.records import (
     Claim,
     ClaimAnswer,
     ClaimVerdict,
+    Head,
     Submission,
     Submitted,
     Verdict,
     Waiting,
 )
 from hermesd.stores.backend import Verb
-from hermesd.stores.moves import check_insertable, check_settleable
+from hermesd.stores.insertion import check_insertable
+from hermesd.stores.moves import check_settleable
 from hermesd.stores.questions import QueueQuestions, Reads
 from hermesd.stores.writes import Writes
 
@@ -89,10 +91,10 @@ class StoredJobs:
         """UTC seconds, or None."""
         return await self._reads.run(self._ask.next_due)
 
-    async def waiting(self, wanted: Waiting) -> Sequence[Job]:
+    async def waiting(self, wanted: Waiting) -> Head:
         """Best first."""
         if not wanted.pairs or wanted.limit < 1:
-            return ()
+            return wanted.head(())
         return await self._reads.run(partial(self._ask.waiting, wanted))
 
     async def cancel(self, job_id: str) -> Job:

@@ -16,6 +16,7 @@ from hermesd.core.records import (
     EndedPage,
     EndedRange,
     EventRecord,
+    Head,
     JobFilter,
     JobPage,
     KnownType,
@@ -36,7 +37,7 @@ class Reads(Protocol):
 class QueueQuestions(Protocol):
     """About jobs that wait: in the store, for their time, at the broker."""
 
-    def waiting(self, wanted: Waiting, connection: Any) -> Sequence[Job]:
+    def waiting(self, wanted: Waiting, connection: Any) -> Head:
         """Queued jobs of the store, highest priority first, then by their place."""
 
     def next_due(self, connection: Any) -> float | None:

@@ -27,8 +27,8 @@ from hermesd.core.schedule import (
     no_schedule,
 )
 from hermesd.stores.backend import Evidence
+from hermesd.stores.insertion import admitted
 from hermesd.stores.micros import micros, micros_or_none
-from hermesd.stores.moves import admitted
 from hermesd.stores.order import OrderKeys
 from hermesd.stores.rows import changing, identity
 from hermesd.stores.schedule_rows import one

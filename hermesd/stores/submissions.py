@@ -11,8 +11,8 @@ from hermesd.core.job import Job, Owner
 from hermesd.core.records import IdempotencyKey, Submission, Submitted
 from hermesd.core.states import State
 from hermesd.stores.backend import Evidence
+from hermesd.stores.insertion import admitted
 from hermesd.stores.micros import micros
-from hermesd.stores.moves import admitted
 from hermesd.stores.order import OrderKeys
 from hermesd.stores.rows import changing, identity
 from hermesd.stores.tables import JobTables

@@ -20,6 +20,7 @@ from hermesd.core.records import (
     Claim,
     ClaimAnswer,
     ClaimVerdict,
+    Head,
     IdempotencyKey,
     Submission,
     Submitted,
@@ -30,6 +31,7 @@ from hermesd.core.states import State
 from hermesd.ports import Clock
 from hermesd.stores import moves
 from hermesd.stores.broker_moves import claimed
+from hermesd.stores.insertion import admitted, check_insertable
 from hermesd.stores.micros import whole
 from hermesd.testing.memory_apis import MemoryApis
 from hermesd.testing.memory_contents import Contents, KeptKey
@@ -77,7 +79,7 @@ class MemoryJobs:
         if len(submission.keys) != (0 if submission.apart else len(submission.jobs)):
             raise InvalidValue("a submission needs a key or None for each job, and none if apart")
         for job in submission.jobs:
-            moves.check_insertable(job)
+            check_insertable(job)
         if submission.apart:
             return [self._bear(job, at) for job in submission.jobs]
         fresh: dict[tuple[str, str], Job] = {}
@@ -85,7 +87,7 @@ class MemoryJobs:
         answers = []
         for index, (job, key) in enumerate(zip(submission.jobs, submission.keys, strict=True)):
             repeated = self._first_use(key, keys, fresh, job, index, at)
-            answers.append(repeated or Submitted(job=moves.admitted(job, at)))
+            answers.append(repeated or Submitted(job=admitted(job, at)))
             if key is not None and repeated is None:
                 name = (key.principal, key.key_hash)
                 keys[name] = KeptKey(key.body_hash, job.id, key.expires_at)
@@ -102,7 +104,7 @@ class MemoryJobs:
     def _bear(self, asked: Job, at: float) -> Submitted:
         if asked.id in self._held.jobs:
             return Submitted(job=asked, error=Unstorable("a job of this id exists"))
-        job = self._held.jobs[asked.id] = moves.admitted(asked, at)
+        job = self._held.jobs[asked.id] = admitted(asked, at)
         self._held.enter(job, at)
         return Submitted(job=job)
 
@@ -183,7 +185,7 @@ class MemoryJobs:
         times = [j.run_at or 0.0 for j in self._held.jobs.values() if j.state is State.SCHEDULED]
         return min(times, default=None)
 
-    async def waiting(self, wanted: Waiting) -> Sequence[Job]:
+    async def waiting(self, wanted: Waiting) -> Head:
         """Best first."""
         await trio.lowlevel.checkpoint()
         fitting = [
@@ -194,7 +196,7 @@ class MemoryJobs:
             and (job.queue, job.type) in wanted.pairs
         ]
         fitting.sort(key=lambda job: (-job.priority, self._held.places[job.id]))
-        return fitting[: max(wanted.limit, 0)]
+        return wanted.head(fitting)
 
     async def cancel(self, job_id: str) -> Job:
         """The job, cancelled or marked."""

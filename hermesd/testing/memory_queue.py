@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import trio
 
 from hermesd.core.job import Job, Rung
-from hermesd.core.records import QueueStatus, Waiting
+from hermesd.core.records import Head, QueueStatus, Waiting
 
 
 class MemoryQueue:
@@ -43,14 +43,13 @@ class MemoryQueue:
                 self._jobs.setdefault(job.id, job)
         return [self._fault is None] * len(jobs)
 
-    async def take(self, wanted: Waiting) -> Sequence[Job]:
+    async def take(self, wanted: Waiting) -> Head:
         """Highest priority first, then in the order offered."""
         await trio.lowlevel.checkpoint()
-        if self._fault is not None:
-            return ()
-        fitting = [job for job in self._jobs.values() if (job.queue, job.type) in wanted.pairs]
+        jobs = self._jobs.values() if self._fault is None else ()
+        fitting = [job for job in jobs if (job.queue, job.type) in wanted.pairs]
         fitting.sort(key=lambda job: -job.priority)
-        return fitting[: max(wanted.limit, 0)]
+        return wanted.head(fitting)
 
     async def status(self) -> QueueStatus:
         """As a test has set it."""

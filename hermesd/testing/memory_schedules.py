@@ -24,8 +24,8 @@ from hermesd.core.schedule import (
     no_schedule,
 )
 from hermesd.ports import Clock
+from hermesd.stores.insertion import admitted
 from hermesd.stores.micros import whole, whole_or_none
-from hermesd.stores.moves import admitted
 from hermesd.testing.memory_contents import Contents
 
 

@@ -15,6 +15,7 @@ from hermesd.core.records import (
     Cancelled,
     Claim,
     ClaimAnswer,
+    Head,
     Submission,
     Submitted,
     Verdict,
@@ -80,7 +81,7 @@ class UnsteadyJobs:
         self._check()
         return await self._inner.next_due()
 
-    async def waiting(self, wanted: Waiting) -> Sequence[Job]:
+    async def waiting(self, wanted: Waiting) -> Head:
         """See JobStore."""
         self._check()
         return await self._inner.waiting(wanted)

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 import structlog
+from brokers.declaring import declare
 from processes.ports import free_port
 
 from hermesd.bridge.amqp_line import LineTerms, open_broker_line
@@ -71,7 +72,7 @@ class TestAmqpQueue(JobQueueConformance):
         async with open_bridge(), open_broker_line(rabbitmq.url(), terms, log=log) as line:
             while not line.status.serving:
                 await line.changed()
-            await line.declare(topology_of(names, ["default"]))
+            await declare(line, topology_of(names, ["default"]))
             codec = MessageCodec(names.exchange, 10_000)
             queue = AmqpQueue(store.jobs, line, codec, "s", lambda fate, number: None)
             queue.declared()

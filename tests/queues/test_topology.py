@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import structlog
+from brokers.declaring import declare
 
 from hermesd.bridge.amqp_line import BrokerLine, LineTerms, open_broker_line
 from hermesd.bridge.loop import open_bridge
@@ -116,7 +117,7 @@ async def test_what_is_rejected_goes_down_to_the_dead_letter_queue(rabbitmq: Any
     """A job by way of the returned ones, an outcome at once; the headers stay."""
     names = Names.of("rejected", NamePatterns())
     async with serving_line(rabbitmq.url()) as line:
-        await line.declare(topology_of(names, ["default"]))
+        await declare(line, topology_of(names, ["default"]))
         for message, path in (
             (job_message(names), (names.queue_of("default", Band.CRITICAL), names.returned)),
             (outcome_message(names), (names.outcomes,)),
@@ -137,7 +138,7 @@ async def test_a_job_that_went_back_too_often_is_given_up(rabbitmq: Any) -> None
     """It is among the returned ones then, and the broker says why."""
     names = Names.of("limited", NamePatterns())
     async with serving_line(rabbitmq.url()) as line:
-        await line.declare(topology_of(names, ["default"]))
+        await declare(line, topology_of(names, ["default"]))
         await line.publish([job_message(names)])
         async with line.consume(names.queue_of("default", Band.CRITICAL), 1) as deliveries:
             for _ in range(DELIVERY_LIMIT + 1):
@@ -153,7 +154,7 @@ async def test_an_outcome_is_never_given_up_by_itself(rabbitmq: Any) -> None:
     """However often an api without a store hands it back."""
     names = Names.of("patient", NamePatterns())
     async with serving_line(rabbitmq.url()) as line:
-        await line.declare(topology_of(names, ["default"]))
+        await declare(line, topology_of(names, ["default"]))
         await line.publish([outcome_message(names)])
         async with line.consume(names.outcomes, 1) as deliveries:
             for _ in range(3 * DELIVERY_LIMIT):
@@ -165,5 +166,5 @@ async def test_a_job_of_an_undeclared_queue_comes_back(rabbitmq: Any) -> None:
     """It is not lost in the exchange."""
     names = Names.of("undeclared", NamePatterns())
     async with serving_line(rabbitmq.url()) as line:
-        await line.declare(topology_of(names, ["other"]))
+        await declare(line, topology_of(names, ["other"]))
         assert list(await line.publish([job_message(names)])) == [PublishFate.RETURNED]

@@ -535,3 +535,151 @@ async def test_an_unknown_fate_is_looked_up_though_the_caller_has_left(fate: boo
         assert at_once(group.do(Verb.BEAR, ["c"], 0.0)) == ["C"]
     assert answers == ["B"]
     assert backend.groups == [["a"], ["b"], ["c"]]
+
+
+class SlowAhead:
+    """An `ahead` that answers when it is let, and not what it is told is hard."""
+
+    def __init__(self) -> None:
+        self.groups: list[list[Any]] = []
+        self.begun = trio.Event()
+        self.let = trio.Event()
+
+    async def __call__(self, parts: Sequence[Part]) -> Answers | None:
+        """In capitals."""
+        self.begun.set()
+        await self.let.wait()
+        items = [item for part in parts for item in part.items]
+        if "hard" in items:
+            return None
+        self.groups.append(items)
+        return [[item.upper() for item in part.items] for part in parts]
+
+
+@pytest.fixture
+def ahead() -> SlowAhead:
+    """It answers nothing until it is let."""
+    return SlowAhead()
+
+
+@asynccontextmanager
+async def resting(backend: HeldBackend, ahead: SlowAhead) -> AsyncIterator[GroupCommit]:
+    """A group commit that tries `ahead` first, with nothing to do."""
+    log = structlog.get_logger()
+    group = GroupCommit(backend, max_group=100, max_pending=1000, log=log, ahead=ahead)
+    async with group.running():
+        await trio.testing.wait_all_tasks_blocked()
+        yield group
+
+
+async def test_what_comes_while_one_job_is_seen_to_ahead_is_the_next_group(
+    backend: HeldBackend, ahead: SlowAhead
+) -> None:
+    """One commit at a time, and an answer is owed meanwhile."""
+    async with resting(backend, ahead) as group:
+        async with trio.open_nursery() as callers:
+            callers.start_soon(group.do, Verb.BEAR, ["a"], 0.0)
+            await ahead.begun.wait()
+            before = group.owed()
+            assert group.pending == 1
+            for item in "bcd":
+                callers.start_soon(group.do, Verb.SETTLE, [item], 0.0)
+            await trio.testing.wait_all_tasks_blocked()
+            assert not ahead.groups
+            assert group.owed() == before is not None
+            ahead.let.set()
+        assert (group.pending, group.owed(), group.stats.commits) == (0, None, 2)
+    assert [sorted(items) for items in ahead.groups] == [["a"], ["b", "c", "d"]]
+
+
+async def test_callers_who_were_answered_together_share_the_next_commit_too(
+    backend: HeldBackend, ahead: SlowAhead
+) -> None:
+    """The first of them does not go alone, which would be two commits for each round of theirs."""
+    ahead.let.set()
+    async with resting(backend, ahead) as group:
+
+        async def thrice(item: str) -> None:
+            for _ in range(3):
+                assert await group.do(Verb.SETTLE, [item], 0.0) == [item.upper()]
+
+        async with trio.open_nursery() as callers:
+            for item in "abcd":
+                callers.start_soon(thrice, item)
+        assert await group.do(Verb.SETTLE, ["e"], 0.0) == ["E"]
+    assert max(map(len, ahead.groups)) == 4
+    assert len(ahead.groups) <= 6
+
+
+async def test_a_caller_who_gives_up_waits_for_what_is_begun_ahead(
+    backend: HeldBackend, ahead: SlowAhead
+) -> None:
+    """It is committed once, and the others go on."""
+    async with resting(backend, ahead) as group:
+        leaving = trio.CancelScope()
+        answers: list[Any] = []
+
+        async def leave() -> None:
+            with leaving:
+                answers.extend(await group.do(Verb.BEAR, ["a"], 0.0))
+
+        async with trio.open_nursery() as callers:
+            callers.start_soon(leave)
+            await ahead.begun.wait()
+            leaving.cancel()
+            callers.start_soon(group.do, Verb.BEAR, ["b"], 0.0)
+            await trio.testing.wait_all_tasks_blocked()
+            assert not answers
+            ahead.let.set()
+    assert answers == ["A"]
+    assert ahead.groups == [["a"], ["b"]]
+
+
+async def test_what_ahead_has_left_of_one_job_is_looked_into_next(
+    backend: HeldBackend, ahead: SlowAhead
+) -> None:
+    """Before what came meanwhile, alone, and though its caller has left."""
+    async with resting(backend, ahead) as group:
+        leaving = trio.CancelScope()
+
+        async def leave() -> None:
+            with leaving:
+                await group.do(Verb.BEAR, ["hard"], 0.0)
+
+        async with trio.open_nursery() as callers:
+            callers.start_soon(leave)
+            await ahead.begun.wait()
+            leaving.cancel()
+            for item in "bc":
+                callers.start_soon(group.do, Verb.BEAR, [item], 0.0)
+            await trio.testing.wait_all_tasks_blocked()
+            ahead.let.set()
+            await backend.busy()
+            assert not ahead.groups
+            backend.let()
+    assert backend.groups == [["hard"]]
+    assert [sorted(items) for items in ahead.groups] == [["b", "c"]]
+
+
+async def test_the_end_waits_for_what_is_begun_ahead(
+    backend: HeldBackend, ahead: SlowAhead
+) -> None:
+    """And for what came behind it; nothing more is taken."""
+    answers: list[Any] = []
+
+    async def one(group: GroupCommit, item: str) -> None:
+        answers.extend(await group.do(Verb.BEAR, [item], 0.0))
+
+    async with trio.open_nursery() as callers, resting(backend, ahead) as group:
+        callers.start_soon(one, group, "a")
+        await ahead.begun.wait()
+        callers.start_soon(one, group, "b")
+        await trio.testing.wait_all_tasks_blocked()
+        group.close()
+        with pytest.raises(StoreUnavailable):
+            await group.do(Verb.BEAR, ["c"], 0.0)
+        await trio.testing.wait_all_tasks_blocked()
+        assert not backend.closed
+        ahead.let.set()
+    assert answers == ["A", "B"]
+    assert backend.closed

@@ -12,14 +12,14 @@ from msgspec.structs import replace
 
 from hermesd.core.backoff import Backoff
 from hermesd.core.errors import Unstorable
-from hermesd.core.job import Job
+from hermesd.core.job import Job, Owner
 from hermesd.core.records import Verdict
 from hermesd.core.states import Move, State
 from hermesd.stores.hot import HotRows
 from hermesd.stores.order import OrderKeys
 from hermesd.stores.postgres import binary
 from hermesd.stores.postgres.hot import ready
-from hermesd.stores.postgres.statements import INSERT_ALIKE, INSERT_ALL
+from hermesd.stores.postgres.statements import INSERT_ALIKE, INSERT_ALL, INSERT_ONE
 from hermesd.stores.rows import changing, identity
 from hermesd.testing.clock import ManualClock
 from hermesd.testing.conformance import Scene
@@ -71,6 +71,35 @@ async def test_jobs_that_share_little_come_back_too(scene: Scene) -> None:
     assert statements_for([answer.job for answer in answers]) == {INSERT_ALL}
     for answer in answers:
         assert await scene.now(answer.job) == answer.job
+
+
+async def test_one_job_comes_back_as_it_went_in(scene: Scene) -> None:
+    """It has a statement of its own, and so has its success."""
+    await scene.living("inc-1")
+    await scene.living("inc-2")
+    for number, result in enumerate((None, b"1", b'{"t": "\\u0000 \xc3\xa9"}')):
+        (answer,) = await scene.submit(full(scene, number))
+        assert statements_for([answer.job]) == {INSERT_ONE}
+        assert await scene.now(answer.job) == answer.job
+        outcome = scene.outcome(answer.job, Move.SUCCEED, result=result)
+        assert await scene.store.jobs.settle([outcome]) == [Verdict.RECORDED]
+        ended = await scene.now(answer.job)
+        assert (ended.state, ended.owner, ended.error) == (State.SUCCEEDED, Owner.NONE, None)
+        assert (ended.result and bytes(ended.result)) == result
+        assert (ended.finished_at, ended.updated_at) == (outcome.at, outcome.at)
+
+
+async def test_one_success_that_hits_nothing_is_looked_into(scene: Scene) -> None:
+    """By then the server has committed nothing."""
+    await scene.living("inc-1")
+    running = await scene.running()
+    await scene.settle(running, Move.RELEASE)
+    assert await scene.settle(running, Move.SUCCEED) is Verdict.DROPPED
+    assert (await scene.now(running)).state is State.QUEUED
+    assert await scene.settle(scene.job(lease=1), Move.SUCCEED) is Verdict.UNKNOWN
+    ended = await scene.running()
+    assert await scene.settle(ended, Move.SUCCEED) is Verdict.RECORDED
+    assert await scene.settle(ended, Move.SUCCEED) is Verdict.DROPPED
 
 
 async def test_changes_of_many_jobs_come_back_as_they_went_in(scene: Scene) -> None:
@@ -126,15 +155,16 @@ async def test_an_assignment_that_cannot_be_stored_is_refused(scene: Scene) -> N
 
 @pytest.mark.parametrize(
     "fields",
-    [{"type": "a\0b"}, {"labels": {"a": "\ud800"}}, {"queue": "\ud800"}],
-    ids=["shared", "own", "shared text"],
+    [{"type": "a\0b"}, {"labels": {"a": "\ud800"}}, {"queue": "\ud800"}, {"trace_context": "\0"}],
+    ids=["shared", "own", "shared text", "own text"],
 )
+@pytest.mark.parametrize("count", [8, 1])
 async def test_alike_jobs_that_cannot_be_stored_are_refused(
-    scene: Scene, fields: dict[str, object]
+    scene: Scene, fields: dict[str, object], count: int
 ) -> None:
     """Whether what is wrong is said once or for each; nothing is stored."""
     with pytest.raises(Unstorable):
-        await scene.submit(*(scene.job(**fields) for _ in range(8)))
+        await scene.submit(*(scene.job(**fields) for _ in range(count)))
     assert not await all_ids(scene.store.reader)
     assert (await scene.queued()).state is State.QUEUED
 

@@ -78,6 +78,23 @@ async def test_apis_that_start_side_by_side_fill_an_empty_database_once(
     assert not any(kind.startswith("ALTER TABLE") for kind in kinds)
 
 
+async def test_whoever_waits_for_another_one_to_fill_it_can_be_ended(
+    postgresql: PostgresServer, clock: ManualClock
+) -> None:
+    """At once, and the next one finds nothing amiss."""
+    url = postgresql.url(postgresql.fresh())
+    with psycopg.connect(url) as other:
+        other.execute("SELECT pg_advisory_xact_lock(%s)", (version.LOCK,))
+        begun = trio.current_time()
+        with trio.move_on_after(1) as given:
+            async with opened(url, clock=clock):
+                pass
+        assert given.cancelled_caught
+        assert trio.current_time() - begun < version.LOCK_SECONDS / 2
+    async with opened(url, clock=clock) as store:
+        assert await store.fleet.store_id()
+
+
 async def test_a_table_of_others_is_in_the_way(
     postgresql: PostgresServer, clock: ManualClock
 ) -> None:

@@ -14,7 +14,7 @@ from databases.stores import opened
 from hermesd.core.errors import HermesError
 from hermesd.core.job import ErrorInfo, Job
 from hermesd.core.outcome import OutcomeKind
-from hermesd.core.records import BrokerRange, EndedRange, Waiting
+from hermesd.core.records import BrokerRange, EndedRange
 from hermesd.core.states import Move, State
 from hermesd.stores.sqlite import SqliteStore
 from hermesd.stores.store import Store
@@ -186,7 +186,7 @@ async def everything(scene: Scene) -> dict[str, Any]:
     return {
         "jobs": jobs,
         "events": [list(await reader.events(job_id)) for job_id in ids],
-        "waiting": list(await scene.store.jobs.waiting(Waiting(pairs=PAIRS, limit=1000))),
+        "waiting": (await scene.head(*PAIRS, limit=1000, most_bytes=1_000_000)).jobs,
         "next due": await scene.store.jobs.next_due(),
         "broker": dict(await scene.store.outbox.broker_counts(scene.clock.utc())),
         "there": [list(await scene.store.outbox.with_broker(one)) for one in _bands(scene)],

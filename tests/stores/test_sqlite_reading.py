@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from hermesd.core.backoff import Backoff, BackoffKind
 from hermesd.core.job import ErrorInfo, Job
 from hermesd.core.records import Waiting
-from hermesd.stores.moves import admitted
+from hermesd.stores.insertion import admitted
 from hermesd.stores.rows import as_json, changing, identity
 from hermesd.stores.sqlite import fresh
 from hermesd.stores.sqlite.connection import open_reader, open_writer
@@ -46,11 +46,50 @@ def test_what_waits_is_read_in_one_step_and_in_order(
     pairs = tuple(("default", f"t{number}") for number in range(types))
     with closing(open_reader(database, 1.0)) as reader:
         reader.set_trace_callback(ran.append)
-        found = waiting(Waiting(pairs=pairs, limit=250), reader)
+        found = waiting(Waiting(pairs=pairs, limit=250, most_bytes=1_000_000), reader).jobs
     best_first = sorted(jobs, key=lambda job: (-job.priority, job.id))
     assert [job.id for job in found] == [job.id for job in best_first[:250]]
     assert len(ran) == statements
     assert all(statement.startswith("SELECT group_concat(r)") for statement in ran)
+
+
+@pytest.mark.parametrize(("most_bytes", "found", "statements"), [(9000, 7, 1), (4000, 3, 2)])
+def test_no_more_large_payloads_are_read_than_are_wanted(
+    tmp_path: Path, most_bytes: int, found: int, statements: int
+) -> None:
+    """One step for all while there is room; else the first that fit, one by one."""
+    database = tmp_path / "a.db"
+    database.touch()
+    assert fresh.make(database, 1.0)
+    large = msgspec.Raw(b'"%s"' % (b"x" * 1198))
+    jobs = [Job(id=f"j{n}", type="t", payload=large) for n in range(7)]
+    rows = [identity(job) + changing(admitted(job, 1e9), at) for at, job in enumerate(jobs, 1)]
+    with closing(open_writer(database, 1.0)) as writer:
+        writer.execute(INSERT_ALL, (as_json(rows),))
+    ran: list[str] = []
+    wanted = Waiting(pairs=(("default", "t"),), limit=100, most_bytes=most_bytes)
+    with closing(open_reader(database, 1.0)) as reader:
+        reader.set_trace_callback(ran.append)
+        for _ in range(2):
+            head = waiting(wanted, reader)
+            assert [job.id for job in head.jobs] == [job.id for job in jobs[:found]]
+            assert head.everything == (found == len(jobs))
+        assert len(ran) == 2 * statements
+
+
+def test_what_waits_is_read_without_sorting_the_payloads(tmp_path: Path) -> None:
+    """All of them would be read before the first is told."""
+    database = tmp_path / "a.db"
+    database.touch()
+    assert fresh.make(database, 1.0)
+    ran: list[str] = []
+    with closing(open_reader(database, 1.0)) as reader:
+        reader.set_trace_callback(ran.append)
+        waiting(Waiting(pairs=(("default", "t"),), limit=100, most_bytes=1), reader)
+        steps = reader.execute(f"EXPLAIN QUERY PLAN {ran[0]}").fetchall()
+    assert "SEARCH jobs USING PRIMARY KEY (id=?)" in [step for *_, step in steps]
+    sorts = [step for *_, step in steps if "TEMP B-TREE" in step]
+    assert len(sorts) == 1  # of the best of all pairs, their ids alone
 
 
 # One job that has them all, and for each of its values one that lacks it.
@@ -91,7 +130,8 @@ def test_what_waits_is_read_as_any_other_job(tmp_path: Path) -> None:
     with closing(open_writer(database, 1.0)) as writer:
         writer.execute(INSERT_ALL, (as_json(rows),))
     with closing(open_reader(database, 1.0)) as reader:
-        found = waiting(Waiting(pairs=(("default", "t"),), limit=100), reader)
+        wanted = Waiting(pairs=(("default", "t"),), limit=100, most_bytes=1_000_000)
+        found = waiting(wanted, reader).jobs
         assert sorted(found, key=by_id) == sorted(jobs, key=by_id)
         assert sorted(get_many([job.id for job in jobs], reader), key=by_id) == sorted(
             jobs, key=by_id

@@ -82,7 +82,8 @@ async def migrated(line: Line, *, allowed: bool) -> None:
             [f"[store] the database has schema {found!r}, {HEAD!r} is needed and migrate is false"]
         )
     if found is None:
-        found = await trio.to_thread.run_sync(_filled, line)
+        # Whoever gives it up leaves it be: it waits for a lock at most, and does all or nothing.
+        found = await trio.to_thread.run_sync(_filled, line, abandon_on_cancel=True)
         if not needs_upgrade(found):
             return
     command = [sys.executable, "-m", "hermesd.stores.migrate", "-"]

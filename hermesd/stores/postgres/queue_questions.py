@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import Final
 
-from hermesd.core.job import HIGHEST_PRIORITY, LOWEST_PRIORITY, Job, Token
-from hermesd.core.records import BrokerRange, Waiting
+from hermesd.core.job import HIGHEST_PRIORITY, LOWEST_PRIORITY, Token
+from hermesd.core.records import BrokerRange, Head, Waiting
 from hermesd.core.states import State
 from hermesd.stores.micros import micros, seconds_or_none
 from hermesd.stores.postgres.connection import BoundedConnection
 from hermesd.stores.postgres.words import by_ids
 from hermesd.stores.rows import to_job
 
-# For each pair its best, by the index; then the best of all.
+# For each pair its best, by the index; then the best of all. A payload's size stands in its row.
 WAITING: Final = (
-    "SELECT best.id, best.priority, best.order_key "
+    "SELECT best.id, best.priority, best.order_key, best.size "
     "FROM unnest(%s::text[], %s::text[]) AS pair (queue, type) CROSS JOIN LATERAL "
-    "(SELECT id, priority, order_key FROM jobs WHERE state = 'queued' AND owner = 'store' "
+    "(SELECT id, priority, order_key, octet_length(payload) AS size "
+    "FROM jobs WHERE state = 'queued' AND owner = 'store' "
     "AND jobs.queue = pair.queue AND jobs.type = pair.type "
     "ORDER BY priority DESC, order_key LIMIT %s) AS best ORDER BY 2 DESC, 3 LIMIT %s"
 )
@@ -39,16 +40,18 @@ COUNT_AT_BROKER: Final = (
 )
 
 
-def waiting(wanted: Waiting, connection: BoundedConnection) -> list[Job]:
+def waiting(wanted: Waiting, connection: BoundedConnection) -> Head:
     """Queued jobs of the store, highest priority first, then by their place."""
     pairs = list(dict.fromkeys(wanted.pairs))
     queues, types = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     values = (queues, types, wanted.limit, wanted.limit)
     best = connection.execute(WAITING, values).fetchall()
-    rows = by_ids([job_id for job_id, _, _ in best], connection)
+    fitting = wanted.fitting([size for *_, size in best])
+    rows = by_ids([job_id for job_id, *_ in best[:fitting]], connection)
     # A job that left between the two queries is not waiting any more.
     rows = [row for row in rows if row.state is State.QUEUED]
-    return [to_job(row) for row in sorted(rows, key=lambda row: (-row.priority, row.order_key))]
+    rows.sort(key=lambda row: (-row.priority, row.order_key))
+    return Head(jobs=[to_job(row) for row in rows], everything=fitting == len(best) < wanted.limit)
 
 
 def next_due(connection: BoundedConnection) -> float | None:

@@ -34,7 +34,7 @@ from hermesd.stores.postgres.connection import (
     translated,
 )
 from hermesd.stores.postgres.fate import Backend, Fate, landed
-from hermesd.stores.postgres.hot import ready
+from hermesd.stores.postgres.hot import lone_success, ready
 from hermesd.stores.postgres.pipe import Pipe
 from hermesd.stores.postgres.tables import PostgresTables
 from hermesd.stores.postgres.timing import DatabaseTime
@@ -82,13 +82,15 @@ class PostgresWriter:
             if answer is None:
                 return None
             answers.append(answer)
-        all_of = ready(rows)
+        alone = lone_success(rows)
+        all_of = [alone] if alone else ready(rows)
         made = rows.born[0][0] if rows.born else None
         try:
             for statement, values, binary in all_of:
-                pipe.send(statement, *values, binary=binary)
+                last = pipe.send(statement, *values, binary=binary)
             await pipe.end()
-            return answers
+            self._look_first = alone is not None and last.count == 0
+            return None if self._look_first else answers
         except Refused as refused:
             if not refused.ends:  # the server has undone all of it
                 self._look_first = refused.missed

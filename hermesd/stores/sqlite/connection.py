@@ -6,12 +6,14 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from hermesd.core.errors import StoreUnavailable
 from hermesd.stores.backend import ItemFault
+
+C = TypeVar("C", bound=sqlite3.Connection)
 
 MAX_LOG_BYTES: Final = 64 * 1024 * 1024  # the log is cut back to this after a checkpoint
 
@@ -22,6 +24,29 @@ _ITEM_CODES: Final = frozenset(
 _ITEM_ERRORS: Final = (ValueError, OverflowError, msgspec.MsgspecError)
 
 
+class Room:
+    """How many bytes of large payloads may be read yet, which `room` in a statement asks."""
+
+    def __init__(self) -> None:
+        self.left = 0
+
+    def take(self, size: int) -> int:
+        """True; raises ValueError where there is no room: the statement fails then."""
+        self.left -= size
+        if self.left < 0:
+            raise ValueError
+        return 1
+
+
+class Reader(sqlite3.Connection):
+    """A reading connection, for one thread at a time."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.room = Room()
+        self.create_function("room", 1, self.room.take)
+
+
 def open_writer(database: Path, busy_timeout_seconds: float) -> sqlite3.Connection:
     """A writing connection, for one thread at a time: WAL, and every commit synced to the disk.
 
@@ -29,7 +54,7 @@ def open_writer(database: Path, busy_timeout_seconds: float) -> sqlite3.Connecti
     over with zeros only where that costs no writing of its own, whatever SQLite was built with:
     purging 500 jobs with 100 KB each wrote 50 MB else (measured: 230 against 75 ms).
     """
-    connection = _open(database, busy_timeout_seconds, one_thread=False)
+    connection = _open(database, busy_timeout_seconds, sqlite3.Connection)
     try:
         connection.execute("PRAGMA journal_mode=WAL").fetchone()
         connection.execute("PRAGMA synchronous=FULL")
@@ -42,20 +67,21 @@ def open_writer(database: Path, busy_timeout_seconds: float) -> sqlite3.Connecti
     return connection
 
 
-def open_reader(database: Path, busy_timeout_seconds: float) -> sqlite3.Connection:
-    """A reading connection, for one thread at a time."""
-    connection = _open(database, busy_timeout_seconds, one_thread=False)
+def open_reader(database: Path, busy_timeout_seconds: float) -> Reader:
+    """See Reader."""
+    connection = _open(database, busy_timeout_seconds, Reader)
     connection.execute("PRAGMA query_only=ON")
     return connection
 
 
-def _open(database: Path, busy_timeout_seconds: float, *, one_thread: bool) -> sqlite3.Connection:
+def _open(database: Path, busy_timeout_seconds: float, kind: type[C]) -> C:
     return sqlite3.connect(
         database.absolute().as_uri() + "?mode=rw",
         uri=True,
         timeout=busy_timeout_seconds,
         isolation_level=None,  # transactions are begun and ended by hand
-        check_same_thread=one_thread,
+        check_same_thread=False,
+        factory=kind,
     )
 
 

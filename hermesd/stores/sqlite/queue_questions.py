@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
-from hermesd.core.job import HIGHEST_PRIORITY, LOWEST_PRIORITY, Job, Token
-from hermesd.core.records import BrokerRange, Waiting
+from hermesd.core.job import HIGHEST_PRIORITY, LOWEST_PRIORITY, Token
+from hermesd.core.records import BrokerRange, Head, Waiting
 from hermesd.stores.micros import micros, seconds_or_none
 from hermesd.stores.sqlite import statements
+from hermesd.stores.sqlite.connection import Reader
 from hermesd.stores.sqlite.rows import AS_WAITING, WaitingRow, fetch_waiting
 
 PAIRS_PER_QUERY: Final = 100  # SQLite takes at most 500 parts of a compound SELECT
 
 
-def waiting(wanted: Waiting, connection: sqlite3.Connection) -> list[Job]:
+def waiting(wanted: Waiting, connection: Reader) -> Head:
     """Queued jobs of the store, highest priority first, then by their place."""
     found: list[WaitingRow] = []
     pairs = list(dict.fromkeys(wanted.pairs))
@@ -25,13 +26,13 @@ def waiting(wanted: Waiting, connection: sqlite3.Connection) -> list[Job]:
         parts = " UNION ALL ".join([statements.WAITING_IN_PAIR] * len(some))
         query = (
             f"SELECT {AS_WAITING} AS r FROM ({parts} ORDER BY 2 DESC, 3 LIMIT ?) AS best "
-            "CROSS JOIN jobs ON jobs.id = best.id ORDER BY best.priority DESC, best.order_key"
+            "CROSS JOIN jobs ON jobs.id = best.id"
         )
-        values = [value for pair in some for value in (*pair, wanted.limit)]
-        found += fetch_waiting(connection, query, (*values, wanted.limit))
-    if len(pairs) > PAIRS_PER_QUERY:
-        found.sort(key=lambda row: (-row.priority, row.order_key))
-    return [row.job() for row in found[: wanted.limit]]
+        values: list[Any] = [value for pair in some for value in (*pair, wanted.limit)]
+        values.append(wanted.limit)
+        found += fetch_waiting(connection, query, values, wanted.most_bytes, wanted.limit)
+    found.sort(key=lambda row: (-row.priority, row.order_key))
+    return wanted.head([row.job() for row in found[: wanted.limit]])
 
 
 def next_due(connection: sqlite3.Connection) -> float | None:

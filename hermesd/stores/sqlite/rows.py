@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from hermesd.core.job import Job
 from hermesd.stores.micros import seconds, seconds_or_none
 from hermesd.stores.rows import COLUMNS, Row, to_job
+from hermesd.stores.sqlite.connection import Reader
 
 AS_JSON: Final = "json_array(" + ", ".join(f"jobs.{name}" for name in COLUMNS) + ")"
 
@@ -83,10 +84,32 @@ def fetch(connection: sqlite3.Connection, query: str, parameters: Sequence[Any] 
 
 
 def fetch_waiting(
-    connection: sqlite3.Connection, query: str, parameters: Sequence[Any]
+    connection: Reader, query: str, parameters: Sequence[Any], most_bytes: int, most: int
 ) -> list[WaitingRow]:
-    """The same of a query `SELECT <AS_WAITING> AS r ...`."""
-    return msgspec.json.decode(_fetched(connection, query, parameters), type=list[WaitingRow])
+    """The same of a query `SELECT <AS_WAITING> AS r ...` without a WHERE, for at most `most` rows.
+
+    It stops at one, not the first, with which the payloads have more than `most_bytes`. Where that
+    may come about, each row is a step: only payloads that are larger than others are asked about.
+    """
+    connection.room.left = most_bytes
+    bounded = f"{query} WHERE length(jobs.payload) <= ? OR room(length(jobs.payload))"
+    try:
+        found = _fetched(connection, bounded, (*parameters, most_bytes // most))
+    except sqlite3.OperationalError:
+        if connection.room.left >= 0:
+            raise
+        return _first_of(connection.execute(query, parameters), most_bytes)
+    return msgspec.json.decode(found, type=list[WaitingRow])
+
+
+def _first_of(found: Iterable[tuple[str]], most_bytes: int) -> list[WaitingRow]:
+    rows: list[WaitingRow] = []
+    for (row,) in found:
+        rows.append(msgspec.json.decode(row, type=WaitingRow))
+        most_bytes -= len(rows[-1].payload.encode())
+        if most_bytes < 0 and len(rows) > 1:
+            break
+    return rows
 
 
 def _fetched(connection: sqlite3.Connection, query: str, parameters: Sequence[Any]) -> str:

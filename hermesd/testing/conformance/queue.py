@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from hermesd.core.job import Rung
 from hermesd.core.records import Waiting
 from hermesd.ports import JobQueue
 from hermesd.testing.conformance.scene import Conformance, Scene
 
-HERE = Waiting(pairs=(("default", "test.echo"),), limit=10)
+HERE = Waiting(pairs=(("default", "test.echo"),), limit=10, most_bytes=1_000_000)
 
 
 class JobQueueConformance(Conformance):
@@ -28,7 +30,7 @@ class JobQueueConformance(Conformance):
         jobs = [await scene.queued(), await scene.queued(priority=10)]
         assert list(await queue.offer(jobs)) == [True, True]
         for _ in range(2):
-            taken = await queue.take(HERE)
+            taken = (await queue.take(HERE)).jobs
             assert [job.id for job in taken] == [jobs[1].id, jobs[0].id]
 
     async def test_offering_again_doubles_nothing(self, scene: Scene, queue: JobQueue) -> None:
@@ -36,16 +38,16 @@ class JobQueueConformance(Conformance):
         job = await scene.queued()
         await queue.offer([job])
         await queue.offer([job])
-        assert [one.id for one in await queue.take(HERE)] == [job.id]
+        assert [one.id for one in (await queue.take(HERE)).jobs] == [job.id]
 
     async def test_only_what_is_wanted_is_taken(self, scene: Scene, queue: JobQueue) -> None:
         """Other pairs stay, and the limit holds."""
         jobs = [await scene.queued(), await scene.queued(), await scene.queued(type="other")]
         await queue.offer(jobs)
-        one = Waiting(pairs=HERE.pairs, limit=1)
-        assert [job.id for job in await queue.take(one)] == [jobs[0].id]
-        nothing = Waiting(pairs=(("none", "test.echo"),), limit=5)
-        assert list(await queue.take(nothing)) == []
+        taken = await queue.take(replace(HERE, limit=1))
+        assert ([job.id for job in taken.jobs], taken.everything) == ([jobs[0].id], False)
+        taken = await queue.take(replace(HERE, pairs=(("none", "test.echo"),)))
+        assert (list(taken.jobs), taken.everything) == ([], True)
 
     async def test_nothing_offered_is_no_error(self, queue: JobQueue) -> None:
         """An empty offer is answered empty."""

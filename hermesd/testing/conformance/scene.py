@@ -17,6 +17,7 @@ from hermesd.core.pulled import PulledOutcome
 from hermesd.core.records import (
     Assignment,
     Claim,
+    Head,
     IdempotencyKey,
     Submission,
     Submitted,
@@ -221,10 +222,19 @@ class Scene:
         assert found is not None
         return found
 
-    async def waiting(self, *pairs: tuple[str, str], limit: int = 100) -> list[str]:
+    async def waiting(
+        self, *pairs: tuple[str, str], limit: int = 100, most_bytes: int = 1_000_000
+    ) -> list[str]:
         """The ids of what waits, best first."""
-        wanted = Waiting(pairs=pairs or (("default", "test.echo"),), limit=limit)
-        return [job.id for job in await self.store.jobs.waiting(wanted)]
+        head = await self.head(*pairs, limit=limit, most_bytes=most_bytes)
+        return [job.id for job in head.jobs]
+
+    async def head(self, *pairs: tuple[str, str], limit: int, most_bytes: int) -> Head:
+        """The first of what waits."""
+        wanted = Waiting(
+            pairs=pairs or (("default", "test.echo"),), limit=limit, most_bytes=most_bytes
+        )
+        return await self.store.jobs.waiting(wanted)
 
     async def event_kinds(self, job: Job) -> list[str]:
         """The kinds of a job's appended events, oldest first."""

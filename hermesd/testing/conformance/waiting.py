@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+import msgspec
+
 from hermesd.core.job import Owner
 from hermesd.core.records import Verdict
 from hermesd.core.states import Move, State
 from hermesd.testing.conformance.scene import INCARNATION, Conformance, Scene
+
+_MAIL: Final = {"queue": "mail", "type": "a"}
+
+
+def _payload(size: int) -> msgspec.Raw:
+    return msgspec.Raw(b'"%s"' % (b"x" * (size - 2)))
 
 
 class WaitingConformance(Conformance):
@@ -42,6 +52,44 @@ class WaitingConformance(Conformance):
         assert await scene.waiting(*wanted, limit=1) == [slow.id]
         many = [(f"queue-{number}", "a") for number in range(700)]
         assert await scene.waiting(*many, ("mail", "a")) == [mail.id]
+
+    async def test_no_more_is_answered_than_the_wanted_bytes(self, scene: Scene) -> None:
+        """Of payloads, but for the first; whether that was all is said, in all pairs."""
+        pairs = (("default", "test.echo"), ("mail", "a"))
+        small = [await scene.queued(payload=_payload(100)) for _ in range(4)]
+        large = [await scene.queued(payload=_payload(50_000), **_MAIL) for _ in range(3)]
+        last = await scene.queued(payload=_payload(100))
+        order = [job.id for job in (*small, *large, last)]
+        for most_bytes, fitting in (
+            (0, 1),
+            (99, 1),
+            (299, 2),
+            (300, 3),
+            (50_399, 4),
+            (50_400, 5),
+            (150_499, 7),
+            (150_500, 8),
+        ):
+            head = await scene.head(*pairs, limit=100, most_bytes=most_bytes)
+            assert [job.id for job in head.jobs] == order[:fitting], most_bytes
+            assert head.everything == (fitting == 8)
+        urgent = await scene.queued(payload=_payload(60_000), priority=9, **_MAIL)
+        many = [(f"queue-{number}", "a") for number in range(150)]
+        head = await scene.head(pairs[0], *many, pairs[1], limit=100, most_bytes=60_100)
+        assert [job.id for job in head.jobs] == [urgent.id, small[0].id]
+        head = await scene.head(pairs[1], limit=1, most_bytes=10)
+        assert (list(head.jobs), head.everything) == ([urgent], False)
+        head = await scene.head(*many, limit=1, most_bytes=10)
+        assert (list(head.jobs), head.everything) == ([], True)
+
+    async def test_the_bytes_of_a_payload_are_those_of_its_text(self, scene: Scene) -> None:
+        """And not its characters."""
+        for _ in range(3):
+            await scene.queued(payload=msgspec.Raw(msgspec.json.encode("ü" * 1000)))
+        head = await scene.head(limit=100, most_bytes=4003)
+        assert (len(head.jobs), head.everything) == (1, False)
+        head = await scene.head(limit=100, most_bytes=6006)
+        assert (len(head.jobs), head.everything) == (3, True)
 
     async def test_a_released_job_keeps_its_place(self, scene: Scene) -> None:
         """What was taken first and handed back is first again."""
