@@ -117,14 +117,12 @@ class Ordering:
             raise await self._out_of_reach(chosen, far)
         return [*ordered, *there]
 
-    async def pick(self, chosen: Chosen) -> Sequence[WorkerView]:
-        """Those that are meant and registered here; raises NotFound, and Conflict for others."""
-        views = self._here(chosen)
-        if far := [entry for entry in self._elsewhere(chosen) if chosen.ids or not views]:
-            raise await self._out_of_reach(chosen, far)
-        if not views:
-            raise _nobody(chosen)
-        return views
+    def find(self, worker_id: str) -> FleetEntry:
+        """The latest of this id, or incarnation, at whichever api; raises NotFound."""
+        chosen = Chosen(ids=(worker_id,))
+        far = self._elsewhere(chosen)  # none of them is here
+        here = [view.entry() for view in self._here(chosen)]
+        return here[-1] if here else max(far, key=lambda each: each.last_seen_unix)
 
     async def obey(self, order: FarOrder) -> Mapping[str, Standing]:
         """Carry out what another api asks for, on those that are registered here."""

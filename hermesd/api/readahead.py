@@ -7,11 +7,12 @@ from collections.abc import Collection, Sequence
 import trio
 
 from hermesd.api.state import ApiState
-from hermesd.core.ahead import Place
+from hermesd.core.ahead import MAX_BYTES, Place
 from hermesd.core.job import Token
 from hermesd.core.records import Waiting
 
 MOST = 2000  # jobs read at once; most of them are given out in later rounds
+MOST_BYTES = MAX_BYTES // 2  # of their payloads: a store has them several times while it reads
 SURE_SECONDS = 2.0  # longer than a word of another api is under way
 
 
@@ -41,23 +42,23 @@ class ReadAhead:
             places = [(*pair, priority) for pair in pairs for priority in tally.priorities(*pair)]
             returned = tally.returned
             ahead.begin_reading()
+            wanted = Waiting(pairs=tuple(pairs), limit=MOST, most_bytes=MOST_BYTES)
             try:
-                found = await self._state.queue.take(Waiting(pairs=tuple(pairs), limit=MOST))
+                head = await self._state.queue.take(wanted)
             except BaseException:
                 ahead.give_up_reading()
                 raise
-            # Those left out are fewer than MOST: a reading that was cut off is never empty.
             jobs = [
                 job
-                for job in found
+                for job in head.jobs
                 if not (self._state.published.is_on_way(job.id) or job.token in without)
             ]
             picked, left = self._state.neighbours.pick(jobs, self._state.clock.monotonic())
-            ahead.read(places, picked, everything=len(found) < MOST)
+            ahead.read(places, picked, everything=head.everything)
             for place in left:
                 ahead.hidden(place)
             # One that came back meanwhile is counted, and was not read.
-            if correct and len(found) < MOST and tally.returned == returned:
+            if correct and head.everything and tally.returned == returned:
                 self._correct(places)
 
     def at_odds(self, pairs: Sequence[tuple[str, str]]) -> bool:

@@ -11,12 +11,13 @@ from collections import deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
-from hermesd.core.job import Job, Owner
+from hermesd.core.job import HIGHEST_PRIORITY, Job, Owner
 
 Place = tuple[str, str, int]  # queue, type, priority
 
-MAX_BYTES: Final = 16 * 1024 * 1024
-JOB_BYTES: Final = 1024  # what a job takes beside its payload, generously
+MAX_BYTES: Final = 32 * 1024 * 1024
+JOB_BYTES: Final = 768  # what a job takes beside its payload and labels, generously
+LABEL_BYTES: Final = 128  # and a label beside its texts
 
 
 class Line:
@@ -72,8 +73,8 @@ class Ahead:
             if (job.enqueued_at or 0.0) > until or (job.crash_count and job.suspect):
                 break
             taken.append(waiting.popleft())
-            size += len(job.payload)
-        self._room += size + JOB_BYTES * len(taken)
+            size += _size(job)
+        self._room += size
         return taken
 
     def put_back(self, line: Line, jobs: Sequence[Job]) -> None:
@@ -114,19 +115,25 @@ class Ahead:
     def read(self, places: Iterable[Place], jobs: Sequence[Job], *, everything: bool) -> None:
         """The answer: `jobs` stand first in these lines, in their order over all of them.
 
-        `everything`: there are no others in these lines, but for those that came meanwhile.
+        `everything`: there are no others in these lines, but for those that came meanwhile. Other
+        lines are known no longer where there is no room for them beside these.
         """
         arrived, self._arrived = self._arrived or (), None
         known = {job.id for job in jobs}
         # An answer that was cut off has all of what is more urgent than its last.
-        cut = -1 if everything else jobs[-1].priority
-        for place in {*places, *map(place_of, jobs)}:
+        cut = -1 if everything else jobs[-1].priority if jobs else HIGHEST_PRIORITY
+        read = {*places, *map(place_of, jobs)}
+        for place in read:
             self._forget(place)
+        size = sum(map(_size, jobs))
+        if size > self._room:
+            self.clear()
+        for place in read:
             line = self._lines[place] = Line()
             line.whole = place[2] > cut
         for job in jobs:
             self._lines[place_of(job)].jobs.append(job)
-            self._room -= _size(job)
+        self._room -= size
         for place in self._hidden & self._lines.keys():
             self._lines[place].whole = False
         for job in arrived:
@@ -160,4 +167,7 @@ def place_of(job: Job) -> Place:
 
 
 def _size(job: Job) -> int:
-    return len(job.payload) + JOB_BYTES
+    size = len(job.payload) + JOB_BYTES
+    if job.labels:
+        size += sum(len(name) + len(text) + LABEL_BYTES for name, text in job.labels.items())
+    return size

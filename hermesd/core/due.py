@@ -19,7 +19,7 @@ def due_at(
         wait = delay or 0.0
         if not 0 <= wait <= max_delay_seconds:
             raise InvalidValue(
-                f"delay must be from 0 to {max_delay_seconds:g} seconds, got {wait:g}"
+                f"delay must be from 0 to {max_delay_seconds:.15g} seconds, got {wait:.15g}"
             )
     elif delay is not None:
         raise InvalidValue("delay and run_at cannot both be given")
@@ -27,6 +27,6 @@ def due_at(
         wait = run_at - now
         if wait > max_delay_seconds:
             raise InvalidValue(
-                f"run_at must be at most {max_delay_seconds:g} seconds away, got {wait:g}"
+                f"run_at must be at most {max_delay_seconds:.15g} seconds away, got {wait:.0f}"
             )
     return now + wait if wait > 0 else None

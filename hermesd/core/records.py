@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from itertools import accumulate
 
 import msgspec
 
@@ -150,10 +152,31 @@ class ReportAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):
-    """Which waiting jobs are wanted: at most `limit` over all the (queue, type) pairs."""
+    """Which waiting jobs are wanted: the first over all the (queue, type) pairs.
+
+    At most `limit`, and with `most_bytes` of payload together, but for a first one that has more.
+    """
 
     pairs: tuple[tuple[str, str], ...]
     limit: int
+    most_bytes: int
+
+    def fitting(self, sizes: Sequence[int]) -> int:
+        """How many of the first jobs are answered, whose payloads have so many bytes."""
+        within = bisect_right(list(accumulate(sizes)), self.most_bytes)
+        return min(max(within, 1), len(sizes), max(self.limit, 0))
+
+    def head(self, jobs: Sequence[Job]) -> Head:
+        """The answer, of jobs best first: all that wait, or no fewer than are wanted and one."""
+        fitting = self.fitting([len(job.payload) for job in jobs])
+        return Head(jobs=jobs[:fitting], everything=fitting == len(jobs) < self.limit)
+
+
+class Head(msgspec.Struct, frozen=True, kw_only=True):
+    """The first of the waiting jobs, best first; `everything`: there are surely no others."""
+
+    jobs: Sequence[Job]
+    everything: bool
 
 
 class JobFilter(msgspec.Struct, frozen=True, kw_only=True):

@@ -130,8 +130,14 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def etag(self) -> str:
-        """Of its definition, quoted (RFC 9110 8.8.3): a pause or a fire leaves it as it is."""
-        return f'"{hashlib.sha256(msgspec.json.encode(self.definition)).hexdigest()[:32]}"'
+        """Of its definition, quoted (RFC 9110 8.8.3): a pause or a fire leaves it as it is.
+
+        Defaults are left out, so that apis of which only the newer one has some key agree.
+        """
+        default = msgspec.structs.asdict(type(self.definition)(cron="", type=""))
+        asked = msgspec.structs.asdict(self.definition)
+        given = {key: value for key, value in asked.items() if value != default[key]}
+        return f'"{hashlib.sha256(msgspec.json.encode(given)).hexdigest()[:32]}"'
 
 
 class FireRecord(msgspec.Struct, frozen=True, kw_only=True):

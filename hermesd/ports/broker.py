@@ -9,7 +9,7 @@ from typing import Protocol
 from hermesd.core.broker import Found, LineStatus, Message, PublishFate, QueueFacts, Topology
 from hermesd.core.job import Job, Rung
 from hermesd.core.messages import JobMessage, OutcomeMessage
-from hermesd.core.records import QueueStatus, Waiting
+from hermesd.core.records import Head, QueueStatus, Waiting
 
 
 class JobQueue(Protocol):
@@ -22,7 +22,7 @@ class JobQueue(Protocol):
     async def offer(self, jobs: Sequence[Job]) -> Sequence[bool]:
         """Let queued jobs wait here; False for each that the queue did not take over."""
 
-    async def take(self, wanted: Waiting) -> Sequence[Job]:
+    async def take(self, wanted: Waiting) -> Head:
         """Jobs that wait here and can be assigned by this api, best first; they stay until then."""
 
     async def status(self) -> QueueStatus:

@@ -10,7 +10,7 @@ from hermesd.core.errors import TooLarge
 from hermesd.core.fleet import item_of
 from hermesd.core.job import Job, Rung
 from hermesd.core.messages import JobMessage
-from hermesd.core.records import QueueStatus, Waiting
+from hermesd.core.records import Head, QueueStatus, Waiting
 from hermesd.ports import Broker, JobStore, Messages
 from hermesd.signal import Signal
 
@@ -71,7 +71,7 @@ class AmqpQueue:
         self._learn(Counter(fates))
         return answers
 
-    async def take(self, wanted: Waiting) -> Sequence[Job]:
+    async def take(self, wanted: Waiting) -> Head:
         """What waits in the store; raises StoreUnavailable where it can't be read."""
         return await self._jobs.waiting(wanted)
 

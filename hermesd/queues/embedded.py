@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from hermesd.core.errors import HermesError
 from hermesd.core.job import Job, Rung
-from hermesd.core.records import QueueStatus, Waiting
+from hermesd.core.records import Head, QueueStatus, Waiting
 from hermesd.ports import JobStore
 
 
@@ -25,7 +25,7 @@ class EmbeddedQueue:
         """True for all: a queued job's row is in the store already."""
         return [True] * len(jobs)
 
-    async def take(self, wanted: Waiting) -> Sequence[Job]:
+    async def take(self, wanted: Waiting) -> Head:
         """What waits in the store; raises StoreUnavailable where it can't be read."""
         return await self._jobs.waiting(wanted)
 

@@ -8,12 +8,13 @@ import msgspec
 import pytest
 import structlog
 import trio
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from agents.scripted import ScriptedWorker
 from agents.world import Api, all_in, open_api, until
 from hermesd.api.feed import MAX_ROUND, RECONCILE_SECONDS
-from hermesd.api.readahead import MOST
+from hermesd.api.readahead import MOST, MOST_BYTES
+from hermesd.api.reap import ORPHANS_EVERY_TICKS
 from hermesd.core.errors import OutcomeUnknown
 from hermesd.core.job import Job, Owner
 from hermesd.core.outcome import Outcome, OutcomeKind
@@ -239,8 +240,8 @@ async def test_cancelled_heads_do_not_hold_up_what_stands_behind_them(
     """What was read ahead may be gone: the next is offered in the next round, not later."""
     ids = [(await api.submit()).job.id for _ in range(3)]
     worker = await join(api, 1)
-    before = await api.jobs.waiting(Waiting(pairs=(("default", "note"),), limit=10))
-    assert len(before) == 3
+    wanted = Waiting(pairs=(("default", "note"),), limit=10, most_bytes=1000)
+    assert len((await api.jobs.waiting(wanted)).jobs) == 3
     api.jobs.before = trio.Event()
     api.nursery.start_soon(api.agents.feeder.run)
     await trio.sleep(0.1)
@@ -314,6 +315,20 @@ async def test_jobs_for_all_slots_go_out_in_few_batches(api: Api, clock: MockClo
     assert [api.view(w.incarnation).batch_number for w in workers] == [1, 1]
 
 
+async def test_a_look_for_lost_jobs_that_finds_none_leaves_what_is_known(
+    api: Api, clock: MockClock
+) -> None:
+    """Nothing came back, so nothing has to be read back."""
+    for _ in range(3):
+        await api.submit()
+    for _ in range(ORPHANS_EVERY_TICKS):
+        await api.agents.reaper.run_once()
+    await join(api, 1)
+    before = api.jobs.calls
+    assert await api.agents.feeder.run_once() == 1
+    assert api.jobs.calls - before == 1
+
+
 async def test_what_stands_behind_is_read_while_the_store_commits(
     api: Api, clock: MockClock
 ) -> None:
@@ -333,6 +348,24 @@ async def test_what_stands_behind_is_read_while_the_store_commits(
     assert await api.agents.feeder.run_once() == MAX_ROUND
     assert api.jobs.calls - before == 1
     await until(lambda: len(worker.held) == MOST + MAX_ROUND, "the dispatch")
+
+
+async def test_large_jobs_are_read_a_few_at_a_time(api: Api, clock: MockClock) -> None:
+    """And all are given out, though one reading brings none but those that are under way."""
+    large = msgspec.Raw(b'"%s"' % (b"x" * (MOST_BYTES // 4)))
+    await plant(api, *(waiting(number, payload=large) for number in range(10)))
+    await plant(api, waiting(10))
+    api.state.tally.reset(await api.store.reader.counts())
+    worker = await join(api, 11)
+    api.jobs.before = trio.Event()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(api.agents.feeder.run_once)
+        await wait_all_tasks_blocked()
+        assert known(api) == 0
+        api.jobs.before.set()
+    await until(lambda: len(worker.held) == 3, "the first")
+    api.start()
+    await until(lambda: len(worker.held) == 11, "all jobs")
 
 
 async def test_what_was_read_meanwhile_does_not_hide_what_was_not_given_out(

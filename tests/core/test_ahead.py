@@ -136,6 +136,44 @@ def test_memory_is_bounded() -> None:
     assert ids(ahead.line(place_of(queued(9, priority=5)))) == ["j0009"]
 
 
+def test_labels_count_until_their_job_is_taken() -> None:
+    """There may be 16 KiB of them."""
+    labels = {f"name{number}": "x" * 200 for number in range(16)}
+    ahead, several = Ahead(3 * 16 * 200), [queued(1, labels=labels), queued(2, labels=labels)]
+    ahead.arrived(several[:1], 1)
+    line = ahead.line(place_of(several[0]))
+    assert line is not None
+    assert ahead.take_plain(line, 1, 9.0) == several[:1]
+    ahead.arrived(several[:1], 1)
+    assert line.whole
+    ahead.arrived(several[1:], 2)
+    assert (ids(line), line.whole) == (["j0001"], False)
+
+
+def test_a_reading_that_is_too_long_puts_others_out() -> None:
+    """They can be read again: the book does not grow with the number of its lines."""
+    ahead = Ahead(4 * (JOB_BYTES + 1))
+    for priority in range(3):
+        ahead.begin_reading()
+        jobs = [queued(10 * priority + number, priority) for number in range(2)]
+        ahead.read([place_of(jobs[0])], jobs, everything=True)
+    lines = [ahead.line(("default", "t", priority)) for priority in range(3)]
+    assert [ids(line) for line in lines] == [[], [], ["j0020", "j0021"]]
+    ahead.arrived([queued(30, 5), queued(31, 5)], 2)
+    assert ids(ahead.line(("default", "t", 5))) == ["j0030", "j0031"]
+
+
+def test_nothing_is_whole_after_a_reading_of_which_nothing_is_left() -> None:
+    """It was cut off, and all that it brought is under way already."""
+    ahead = Ahead()
+    place = place_of(queued(1))
+    ahead.begin_reading()
+    ahead.read([place], [], everything=False)
+    line = ahead.line(place)
+    assert line is not None
+    assert (ids(line), line.whole) == ([], False)
+
+
 def test_a_line_that_is_longer_in_truth_is_not_whole() -> None:
     """Somebody else queued a job."""
     ahead = Ahead()

@@ -50,3 +50,11 @@ def test_what_cannot_be_meant_is_refused(delay: float | None, run_at: float | No
     """The past by a delay, the far future, both at once."""
     with pytest.raises(InvalidValue):
         due_at(delay, run_at, NOW, MOST)
+
+
+def test_how_far_away_it_is_is_told_in_whole_figures() -> None:
+    """Which a year in seconds has many of."""
+    with pytest.raises(InvalidValue, match="at most 31536000 seconds away, got 100000000"):
+        due_at(None, NOW + 1e8, NOW, 31_536_000.0)
+    with pytest.raises(InvalidValue, match="from 0 to 31536000 seconds, got 100000000"):
+        due_at(1e8, None, NOW, 31_536_000.0)

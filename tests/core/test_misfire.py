@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import takewhile
+from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -230,6 +232,28 @@ def test_a_schedule_is_changed_and_deleted_as_it_was_seen_or_not_at_all() -> Non
         check_delete(own, "a", Source.API, {"other"})
     with pytest.raises(ChangedMeanwhile, match="any more"):
         check_put(None, "a", Source.API, replace=True, expected={"*"})
+
+
+class LaterDefinition(ScheduleDefinition, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """That of a release that has one key more."""
+
+    colour: str = ""
+
+
+def test_apis_of_two_releases_know_a_schedule_by_the_same_etag() -> None:
+    """While nobody uses what only the newer one has; a value spelled out is no other schedule."""
+    terms: dict[str, Any] = {"cron": "* * * * *", "type": "t", "labels": {"a": "b"}}
+    spelled = {**terms, "timezone": "UTC", "payload": msgspec.Raw(b"{}")}
+    made = [
+        ScheduleDefinition(**terms),
+        LaterDefinition(**terms),
+        ScheduleDefinition(**spelled),
+        LaterDefinition(**terms, colour="red"),
+        ScheduleDefinition(**terms, payload=msgspec.Raw(b"[]")),
+    ]
+    tags = [Schedule(name="a", definition=one, source=Source.API).etag for one in made]
+    assert tags[0] == tags[1] == tags[2]
+    assert len(set(tags)) == 3
 
 
 @pytest.mark.parametrize("name", ["", ".a", "-a", "a b", "a/b", "ä", "a" * 101, "a\n"])
