@@ -19,9 +19,11 @@ from hermesd.api.brokerside import BrokerSide
 from hermesd.api.bulk import Bulk
 from hermesd.api.cancels import Cancels
 from hermesd.api.catalogue import Catalogue
+from hermesd.api.claims import Claims
 from hermesd.api.control import Control
 from hermesd.api.depth import bulk_room
 from hermesd.api.elsewhere import Elsewhere
+from hermesd.api.enrolment import Enrolment
 from hermesd.api.far_orders import Asking, Deputy
 from hermesd.api.feed import Feeder
 from hermesd.api.firing import Firings
@@ -39,6 +41,7 @@ from hermesd.api.lines import Lines
 from hermesd.api.lookout import Lookout
 from hermesd.api.operate import Aftermath, Operator
 from hermesd.api.ordering import Ordering
+from hermesd.api.pulse import Pulse
 from hermesd.api.queuebook import QueueBook
 from hermesd.api.queuefigures import QueueFigures
 from hermesd.api.readahead import ReadAhead
@@ -138,16 +141,10 @@ class ApiAgents:
         self.bulk = Bulk(state.jobs, state.reader, state.clock, state.ring, aftermath, room)
 
     def _control(self, findings: Findings, work: Signal) -> Control:
-        return Control(
-            self._state,
-            self.catalogue,
-            self.lines,
-            findings,
-            self.reaper,
-            self.recorder,
-            self.ledger,
-            work,
-        )
+        state, lines, reaper = self._state, self.lines, self.reaper
+        enrolment = Enrolment(state, self.catalogue, lines, findings, reaper)
+        pulse = Pulse(state, lines, reaper, work)
+        return Control(state, enrolment, pulse, Claims(state, self.ledger), self.recorder, work)
 
     def _lookout(self) -> Lookout:
         return Lookout(

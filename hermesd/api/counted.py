@@ -17,6 +17,7 @@ from hermesd.core.records import (
     Cancelled,
     Claim,
     ClaimAnswer,
+    Head,
     Submission,
     Submitted,
     Verdict,
@@ -67,7 +68,7 @@ class CountedJobs:
         """See JobStore.next_due."""
         return await self._jobs.next_due()
 
-    async def waiting(self, wanted: Waiting) -> Sequence[Job]:
+    async def waiting(self, wanted: Waiting) -> Head:
         """See JobStore.waiting."""
         return await self._jobs.waiting(wanted)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Final
 
 import trio
@@ -30,10 +31,10 @@ class FleetBoard:
     async def follow(self, fleet: Fleet) -> None:
         """Look into the store now and then, and when somebody says that it has changed."""
         while True:
-            try:
+            # While the store is away those of before count: whoever follows a worker would take it
+            # to have gone.
+            with suppress(Unavailable, OutcomeUnknown):
                 self._living = await fleet.living()
-            except (Unavailable, OutcomeUnknown):
-                self._living = ()  # nobody knows now
             await trio.sleep(PAUSE_SECONDS)
             await self.changed.wait(LOOK_SECONDS)
 

@@ -12,7 +12,6 @@ from hermesd.core.forecast import Fate, Guess, SoFar, forecast
 from hermesd.core.job import Job
 from hermesd.core.notes import Told
 from hermesd.core.states import State
-from hermesd.core.workerview import WorkerView
 
 MOST_JOBS: Final = 1000
 
@@ -37,19 +36,20 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Forecaster:
-    """Reads what runs from the store, and what it has told of itself."""
+    """Reads what runs from the store, and what it has told of itself, at whichever api.
+
+    How long a worker takes to drain is known of those that are registered here; of others it is
+    taken to be what the configuration says here. What is usual for a type is what ended here.
+    """
 
     def __init__(self, state: ApiState, typical: Typical):
         self._state = state
         self._typical = typical
 
-    async def of(self, view: WorkerView) -> Forecast:
+    async def of(self, incarnation: str) -> Forecast:
         """What a drain that begins now would come to; raises Unavailable."""
-        state = self._state
-        drain_seconds = view.registration.drain_seconds
-        if drain_seconds is None:
-            drain_seconds = state.config.drain.seconds
-        ids = list(await state.apis.held_by(view.incarnation))[:MOST_JOBS]
+        state, drain_seconds = self._state, self._drain_seconds(incarnation)
+        ids = list(await state.apis.held_by(incarnation))[:MOST_JOBS]
         jobs = [job for job in await state.reader.get_many(ids) if job.state is State.RUNNING]
         told = await state.notes.told(ids) if ids else {}
         now = state.clock.utc()
@@ -58,6 +58,11 @@ class Forecaster:
         for each in forecasts:
             fates[each.guess.fate] += 1
         return Forecast(drain_seconds=drain_seconds, jobs=forecasts, fates=fates)
+
+    def _drain_seconds(self, incarnation: str) -> float:
+        view = self._state.registry.get(incarnation)
+        told = None if view is None else view.registration.drain_seconds
+        return self._state.config.drain.seconds if told is None else told
 
     def _job(self, job: Job, told: Told | None, now: float, drain_seconds: float) -> JobForecast:
         started = job.updated_at if job.started_at is None else job.started_at

@@ -66,10 +66,10 @@ class Lines:
             return
         line.dispatcher.send(held, waiter)
 
-    async def carry(self, view: WorkerView, held: Held, waiter: Waiter, seconds: float) -> bool:
-        """See Dispatcher.carry; False also where the worker has no line."""
+    def free(self, view: WorkerView) -> Dispatcher | None:
+        """The worker's dispatcher if it can carry an assignment now."""
         line = self._lines.get(view.incarnation)
-        return line is not None and await line.dispatcher.carry(held, waiter, seconds)
+        return line.dispatcher if line is not None and line.dispatcher.free else None
 
     def send_all(self, view: WorkerView, held: Sequence[Held]) -> None:
         """The same for several of one worker, for which nobody waits."""

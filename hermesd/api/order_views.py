@@ -14,10 +14,10 @@ from hermesd.api.present import rfc3339
 from hermesd.api.queuefigures import QueueEntry
 from hermesd.api.views import Time, View
 from hermesd.core.errors import InvalidValue
+from hermesd.core.fleet import FleetEntry
 from hermesd.core.forecast import Fate
 from hermesd.core.job import Rung
 from hermesd.core.orders import MAX_REASON_CHARS, OrderKind
-from hermesd.core.workerview import WorkerView
 
 MAX_NAMED = 1000
 
@@ -155,7 +155,7 @@ def order_answer(ordered: Sequence[Ordered]) -> OrderAnswer:
     return OrderAnswer(taken=all(each.taken for each in ordered), workers=views)
 
 
-def forecast_view(worker: WorkerView, forecast: Forecast) -> ForecastView:
+def forecast_view(worker: FleetEntry, forecast: Forecast) -> ForecastView:
     """The fates of a worker's jobs."""
     jobs = [
         JobForecastView(

@@ -85,16 +85,8 @@ def drain(
 
 
 def _workers_of(client: Client, screen: Screen, host: str) -> Sequence[WorkerView]:
-    """The workers of a host that this api can order; none is no fault."""
+    """The workers of a host, at whichever api; none is no fault."""
     there = [worker for worker in client.workers().workers if worker.machine == host]
-    beyond = [each.worker_id for each in there if each.status == WorkerStatus.ELSEWHERE]
-    if beyond:
-        raise Failed(
-            exits.REFUSED,
-            f"workers of {host} are registered with other apis only: {', '.join(beyond)}; "
-            "ask one of those by --url",
-            {"slug": "elsewhere", "workers": beyond},
-        )
     if not there:
         screen.note(f"no worker of {host} is registered")
         if screen.as_json:
@@ -164,7 +156,8 @@ class Drain:
         """Wait until they have gone, or the time has; who is left."""
         most = max((each.drain_seconds for each in forecasts), default=0.0) + MARGIN_SECONDS
         limit = most if self._timeout_seconds is None else self._timeout_seconds
-        ends, left = time.monotonic() + limit, dict(workers)
+        ends, left, here = time.monotonic() + limit, dict(workers), set[str]()
+        far = set[str]()  # known to other apis only, and so not in the process of this one
         with _progress(self._screen) as show:
             while left:
                 try:
@@ -172,12 +165,17 @@ class Drain:
                 except ConnectionFailed:
                     if with_api:  # which was in the same process as one of the workers
                         self._screen.note("the api has ended with its worker")
-                        return {}
+                        return {each: name for each, name in left.items() if each in far}
                     raise
+                registered = {
+                    name for name, each in there.items() if each.status != WorkerStatus.ELSEWHERE
+                }
                 for incarnation in list(left):
-                    known = there.get(incarnation)
-                    if known is None or known.status == WorkerStatus.ELSEWHERE:
+                    # The store may list one for a little while yet that has said goodbye here.
+                    if incarnation not in there or incarnation in here - registered:
                         self._screen.note(f"{left.pop(incarnation)} has left")
+                here |= registered
+                far = left.keys() - here
                 running = sum(int(there[each].load.get("running", 0)) for each in left)
                 show(f"{len(left)} of {len(workers)} workers drain, {running} jobs run still")
                 if not left or time.monotonic() >= ends:

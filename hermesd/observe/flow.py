@@ -74,13 +74,7 @@ class Flow:
         """So many were accepted."""
         (self._types.get(label) or self._of(label)).submitted += jobs
 
-    def started(self, label: str, waited_seconds: float, jobs: int) -> None:
-        """So many attempts began, each after so long a wait."""
-        flow = self._types.get(label) or self._of(label)
-        flow.started += jobs
-        flow.wait.add(waited_seconds, jobs)
-
-    def started_all(self, label: str, waits: Mapping[float, int]) -> None:
+    def started(self, label: str, waits: Mapping[float, int]) -> None:
         """Attempts began, so many after each of these waits in seconds."""
         flow = self._types.get(label) or self._of(label)
         flow.started += sum(waits.values())

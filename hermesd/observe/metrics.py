@@ -172,18 +172,8 @@ class ApiMetrics(RoleMetrics):
         """An attempt was given to a worker, of `job` and of others of its type on its rung."""
         self._started.add((self._types.of(job.type), job.rung or ""), jobs)
 
-    def waited(self, job: Job, started_at: float, jobs: int = 1) -> None:
-        """An attempt began at that UTC second, of `job` and of others that came with it."""
-        label = self._types.of(job.type)
-        queued_at = job.enqueued_at or started_at
-        seconds = started_at - queued_at if started_at > queued_at else 0.0
-        self.flow.started(label, seconds, jobs)
-        self._waited.observe(seconds, (job.queue, job.rung or ""), jobs)
-        if job.attempts == 1:
-            self._submit_to_start.observe(_first_wait(job, started_at), (label,), jobs)
-
     def waited_all(self, jobs: Sequence[Job], started_at: float) -> None:
-        """The same of jobs alike in type, queue and rung that began together."""
+        """Attempts began at that UTC second: of jobs alike in type, queue and rung."""
         alike = jobs[0]
         label = self._types.of(alike.type)
         # Those of one submit have waited equally long, so that few values come many times.
@@ -191,7 +181,7 @@ class ApiMetrics(RoleMetrics):
             started_at - at if (at := job.enqueued_at or started_at) < started_at else 0.0
             for job in jobs
         )
-        self.flow.started_all(label, waits)
+        self.flow.started(label, waits)
         self._waited.observe_all(waits, (alike.queue, alike.rung or ""))
         firsts = waits
         if not all(map(_is_fresh, jobs)):

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 import structlog
+from brokers.declaring import declare
 
 from agents.world import Api, open_api, until
 from hermesd.api.amqp import AmqpAgents
@@ -50,7 +51,7 @@ class Brokered:
 
     async def declared(self) -> None:
         """The topology is there, and the queue knows."""
-        await self.line.declare(topology_of(self.names, ["default"]))
+        await declare(self.line, topology_of(self.names, ["default"]))
         self.queue.declared()
 
     async def offered(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
@@ -24,7 +25,7 @@ from hermesd.core.job import Token
 from hermesd.core.outcome import Outcome, OutcomeKind
 from hermesd.core.records import Report, ReportAnswer
 from hermesd.http.limits import HttpLimits
-from hermesd.http.server import open_listeners, serve
+from hermesd.http.server import adopt_listeners, serve
 
 Reply = DispatchAnswer | ProbeAnswer | int  # a number: that status, with an empty body
 Script = Callable[[DispatchBatch], Awaitable[Reply]]
@@ -52,13 +53,13 @@ class ScriptedWorker:
         self._version = 0
         self._scope: trio.CancelScope | None = None
 
-    async def open(self, nursery: trio.Nursery, port: int = 0) -> int:
-        """Serve the dispatch port."""
-        listeners = await open_listeners("127.0.0.1", port)
-        bound: int = listeners[0].socket.getsockname()[1]  # type: ignore[union-attr]  # no TLS here
-        self.address = f"127.0.0.1:{bound}"
-        await nursery.start(self._serve, listeners)
-        return bound
+    async def open(self, nursery: trio.Nursery) -> None:
+        """Serve the dispatch port, which is nobody else's until the nursery is cancelled."""
+        held = socket.socket()
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        held.bind(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{held.getsockname()[1]}"
+        await nursery.start(self._serve, held)
 
     def close(self) -> None:
         """Nothing listens from here on."""
@@ -176,18 +177,25 @@ class ScriptedWorker:
             await self.beat(api)
 
     async def _serve(
-        self, listeners: Any, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+        self, held: socket.socket, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
-        with trio.CancelScope() as self._scope:
-            await serve(
-                self._app,
-                listeners,
-                HttpLimits,
-                stopping=trio.Event(),
-                drain_seconds=lambda: 0,
-                log=structlog.get_logger(),
-                task_status=task_status,
-            )
+        with held:
+            listening = socket.socket()
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            listening.bind(held.getsockname())
+            listening.listen()
+            with trio.CancelScope() as self._scope:
+                await serve(
+                    self._app,
+                    adopt_listeners([listening]),
+                    HttpLimits,
+                    stopping=trio.Event(),
+                    drain_seconds=lambda: 0,
+                    log=structlog.get_logger(),
+                    task_status=task_status,
+                )
+            # Another test's worker on this port would answer the probes that are to be refused.
+            await trio.sleep_forever()
 
     async def _app(self, scope: Any, receive: Any, send: Any) -> None:
         body = b""

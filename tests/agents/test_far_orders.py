@@ -15,7 +15,7 @@ from hermesd.api.far_orders import MOST_IN_WORD, Asking
 from hermesd.api.ordering import Chosen, Command
 from hermesd.core.errors import Conflict, NotFound
 from hermesd.core.events import EventKind
-from hermesd.core.fleet import WorkerStatus
+from hermesd.core.fleet import Incarnation, WorkerStatus
 from hermesd.core.orders import OrderKind
 from hermesd.core.states import State
 from hermesd.core.words import FarOrder, FarOrderDone
@@ -58,6 +58,41 @@ async def test_any_api_orders_the_workers_of_another(clock: MockClock, doings: D
         doings.go.set()
         await all_in(pair.one, [job_id], State.SUCCEEDED)
         await worker.ended.wait()
+
+
+async def test_any_api_forecasts_the_drain_of_another_apis_worker(
+    clock: MockClock, doings: Doings
+) -> None:
+    """By what the store knows of its jobs, and how long a drain takes where it is asked."""
+    async with (
+        open_pair() as pair,
+        open_worker(DirectLink(pair.two.agents.control), [doings.handler()]) as worker,
+    ):
+        await known(pair)
+        job_id = (await pair.two.submit()).job.id
+        await until(lambda: doings.begun > 0, "the job to run")
+        found = pair.one.agents.ordering.find("w1")
+        assert (found.incarnation, found.status) == (worker.state.incarnation, "elsewhere")
+        forecast = await pair.one.agents.services().forecaster.of(found.incarnation)
+        assert [each.job.id for each in forecast.jobs] == [job_id]
+        assert forecast.drain_seconds == pair.one.state.config.drain.seconds
+        with pytest.raises(NotFound, match="no worker 'w2'"):
+            pair.one.agents.ordering.find("w2")
+        doings.go.set()
+        await all_in(pair.one, [job_id], State.SUCCEEDED)
+
+
+async def test_of_two_lives_of_a_worker_elsewhere_the_later_one_is_found(
+    clock: MockClock,
+) -> None:
+    """Whatever their incarnations are called: the one that died is fenced only after a while."""
+    async with open_pair() as pair:
+        register = pair.two.state.fleet.register
+        for incarnation in ("f0", "1a"):
+            await register(Incarnation(incarnation=incarnation, worker_id="w1", address="h:1"))
+            await trio.sleep(1)
+        await known(pair, 2)
+        assert pair.one.agents.ordering.find("w1").incarnation == "1a"
 
 
 async def test_a_choice_means_the_whole_fleet(clock: MockClock, doings: Doings) -> None:

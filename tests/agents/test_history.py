@@ -190,8 +190,8 @@ async def test_apis_of_one_store_show_the_whole_fleet(clock: MockClock) -> None:
         await submit(two, 4)
         await trio.sleep(6)
         assert total(one, 60) == total(two, 60) == 7
-        one.state.metrics.flow.started("note", 0.5, 3)
-        two.state.metrics.flow.started("note", 8.0, 1)
+        one.state.metrics.flow.started("note", {0.5: 3})
+        two.state.metrics.flow.started("note", {8.0: 1})
         await trio.sleep(6)
         for api in (one, two):
             fleet = fleet_flow_view(api.agents.lookout.history.recent_fleet())
@@ -238,14 +238,14 @@ async def test_the_last_minutes_are_told_by_type(api: Api, clock: MockClock) -> 
     """Of about five minutes, and since the start before that."""
     api.nursery.start_soon(api.agents.lookout.history.run)
     flow = api.state.metrics.flow
-    flow.started("note", 0.5, 4)
+    flow.started("note", {0.5: 4})
     await trio.sleep(100)
     early = api.agents.lookout.history.recent()
     assert early.window_seconds == pytest.approx(100, abs=1)
     assert early.types["note"].started == early.whole().started == 4
     assert early.types["note"].wait.quantile(0.5) == pytest.approx(0.5, rel=0.03)
     await trio.sleep(300)
-    flow.started("note", 2.0, 1)
+    flow.started("note", {2.0: 1})
     late = api.agents.lookout.history.recent()
     assert 295 <= late.window_seconds <= 340
     assert late.types["note"].started == 1

@@ -204,12 +204,12 @@ async def test_a_drain_is_forecast(api: Api, clock: MockClock, doings: Doings) -
         usual = (await api.submit(timeout=3000.0)).job.id
         short = (await api.submit(timeout=50.0)).job.id
         forecaster = api.agents.services().forecaster
-        forecast = await forecaster.of(view)
+        forecast = await forecaster.of(view.incarnation)
         fates = {each.job.id: each.guess.fate for each in forecast.jobs}
         assert fates == {usual: Fate.UNKNOWN, short: Fate.FINISHES}
         api.state.metrics.flow.ended("note", "succeed", 500.0)  # type: ignore[arg-type]  # a StrEnum
-        forecast = await forecaster.of(view)
+        forecast = await forecaster.of(view.incarnation)
         assert (forecast.drain_seconds, forecast.fates[Fate.HANDED_ON]) == (100.0, 1)
         doings.go.set()
         await all_in(api, [usual, short], State.SUCCEEDED)
-        assert (await forecaster.of(view)).jobs == []
+        assert (await forecaster.of(view.incarnation)).jobs == []

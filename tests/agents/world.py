@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-import structlog
 import trio
 
+from agents.wiring import parts_over, state_over
 from hermesd.api.admission import JobRequest
-from hermesd.api.agents import ApiAgents, ApiParts
+from hermesd.api.agents import ApiAgents
 from hermesd.api.alone import Alone
 from hermesd.api.brokerside import BrokerSide
-from hermesd.api.events import EventRing
 from hermesd.api.state import ApiState
 from hermesd.api.submit import SubmitAnswer
 from hermesd.clock import TrioClock
@@ -24,7 +23,7 @@ from hermesd.core.job import Job, Kind
 from hermesd.core.jobtype import JobType
 from hermesd.core.states import State
 from hermesd.core.workerview import WorkerView
-from hermesd.observe.metrics import ApiMetrics, CommitStats
+from hermesd.observe.metrics import ApiMetrics
 from hermesd.ports import Bus, JobQueue
 from hermesd.queues.embedded import EmbeddedQueue
 from hermesd.testing.memory import MemoryStore
@@ -128,53 +127,28 @@ async def open_api(
     clock = SteppedClock()
     store = store or MemoryStore(clock)
     jobs = UnsteadyJobs(store.jobs)
-    store_id, metrics = await store.fleet.store_id(), ApiMetrics()
+    metrics, broker = ApiMetrics(), None
     queue: JobQueue = EmbeddedQueue(jobs)
-    broker = None
     if side is not None:
-        queue, broker = side(jobs, store_id, metrics.published)
-    state = ApiState(
+        queue, broker = side(jobs, await store.fleet.store_id(), metrics.published)
+    state = await state_over(
+        store,
+        config,
+        clock,
         name=name,
         boot=boot,
-        store_id=store_id,
-        config=config,
-        clock=clock,
-        chance=lambda: 0.5,
         jobs=jobs,
-        reader=store.reader,
-        fleet=store.fleet,
-        outbox=store.outbox,
-        apis=store.apis,
-        notes=store.notes,
-        queues=store.queues,
         queue=queue,
-        ring=EventRing(config.events.ring, clock, config.events.max_streams),
         metrics=metrics,
-        log=structlog.get_logger(),
         broker=broker.broker if broker is not None else None,
         bus=bus or Alone(),
     )
     async with trio.open_nursery() as nursery:
-        parts = ApiParts(
-            types=store.types,
-            schedules=store.schedules,
-            points=store.points,
-            installed=TYPES,
-            open_control=_no_control,
-            listeners=(),
-            store_check=store.check,
-            commits=CommitStats,
-            role="api",
-            broker=broker,
-        )
+        parts = parts_over(store, installed=TYPES, broker=broker)
         agents = ApiAgents(state, parts, nursery)
         await agents.recall()
         yield Api(state, agents, store, jobs, clock, nursery)
         nursery.cancel_scope.cancel()
-
-
-def _no_control(service: Any) -> Any:
-    raise AssertionError("the control line is called directly")
 
 
 async def until(

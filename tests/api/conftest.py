@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
 import msgspec
 import pytest
-import structlog
 import trio
 
-from hermesd.api.agents import ApiAgents, ApiParts
+sys.path.insert(0, str(Path(__file__).parent))
+
+from agents.wiring import parts_over, state_over
+
+from hermesd.api.agents import ApiAgents
 from hermesd.api.app import build_app
-from hermesd.api.events import EventRing
 from hermesd.api.services import ApiServices
-from hermesd.api.state import ApiState
 from hermesd.clock import TrioClock
 from hermesd.config import Config
 from hermesd.core.errors import StoreUnavailable
@@ -26,7 +29,6 @@ from hermesd.core.jobtype import JobType
 from hermesd.core.outcome import Settlement
 from hermesd.core.records import Assignment, QueueStatus, Verdict
 from hermesd.core.states import Move
-from hermesd.observe.metrics import ApiMetrics, CommitStats
 from hermesd.queues.embedded import EmbeddedQueue
 from hermesd.testing.memory import MemoryStore
 
@@ -128,36 +130,8 @@ async def open_world(config: Config | None = None) -> AsyncIterator[World]:
 
     async with AsyncExitStack() as stack:
         nursery = await stack.enter_async_context(trio.open_nursery())
-        state = ApiState(
-            name="api-1",
-            boot="boot-1",
-            store_id=await store.fleet.store_id(),
-            config=config,
-            clock=clock,
-            chance=lambda: 0.5,
-            jobs=store.jobs,
-            reader=store.reader,
-            fleet=store.fleet,
-            outbox=store.outbox,
-            apis=store.apis,
-            notes=store.notes,
-            queues=store.queues,
-            queue=ReportedQueue(store, weather),
-            ring=EventRing(config.events.ring, clock, config.events.max_streams),
-            metrics=ApiMetrics(),
-            log=structlog.get_logger(),
-        )
-        parts = ApiParts(
-            types=store.types,
-            schedules=store.schedules,
-            points=store.points,
-            installed=[EMAIL, ANYTHING],
-            open_control=lambda _: pytest.fail("the control line is not used"),
-            listeners=(),
-            store_check=check_store,
-            commits=CommitStats,
-            role="api",
-        )
+        state = await state_over(store, config, clock, queue=ReportedQueue(store, weather))
+        parts = parts_over(store, installed=[EMAIL, ANYTHING], store_check=check_store)
         agents = ApiAgents(state, parts, nursery)
         await agents.recall()
         services = agents.services()

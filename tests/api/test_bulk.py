@@ -2,102 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
-import trio
 from msgspec.structs import replace
+from office import PLENTY, Office, dead, in_parts, states, waiting
 
 from hermesd.api import bulk
-from hermesd.api.bulk import CHUNK, MAX_CHUNK_BYTES, ROWS, Bulk, Done, Order, Place, first_chunk
-from hermesd.api.operate import Aftermath
+from hermesd.api.bulk import CHUNK, MAX_CHUNK_BYTES, ROWS, Done, Order, Place, first_chunk
 from hermesd.core.errors import InvalidValue, StoreUnavailable
 from hermesd.core.events import EventKind
 from hermesd.core.job import Job
 from hermesd.core.records import JobFilter
 from hermesd.core.searches import Found
 from hermesd.core.states import State
-from hermesd.testing.outages import UnsteadyJobs
 
-PLENTY = 1_000_000
 NAMED = Place("a", "~").cursor()  # of an order that names its jobs
-
-
-class Notes:
-    """What was told of what is committed."""
-
-    def __init__(self) -> None:
-        self.cancelled: list[State] = []
-        self.requested: list[Job] = []
-        self.queued: list[tuple[int, State, EventKind]] = []
-        self.purged: list[int] = []
-
-    def aftermath(self) -> Aftermath:
-        """Hooks that write it down."""
-        return Aftermath(
-            cancelled=lambda before, now: self.cancelled.append(before.state),
-            cancel_requested=self.requested.append,
-            queued=lambda jobs, source, kind: self.queued.append((len(jobs), source, kind)),
-            purged=self.purged.append,
-        )
-
-
-class Office:
-    """Orders over the world's store; `room` can be set."""
-
-    def __init__(self, world: Any) -> None:
-        self.notes = Notes()
-        self.room = PLENTY
-        self.jobs = UnsteadyJobs(world.store.jobs)
-        self._world = world
-        self.told(self.notes.aftermath().queued)
-
-    def told(self, queued: Callable[[Sequence[Job], State, EventKind], None]) -> None:
-        """From now on this is told of jobs that are queued."""
-        self.bulk = Bulk(
-            self.jobs,
-            self._world.store.reader,
-            self._world.services.clock,
-            self._world.services.ring,
-            self.notes.aftermath()._replace(queued=queued),
-            lambda: self.room,
-        )
 
 
 @pytest.fixture
 def office(world: Any) -> Office:
     """One for each test."""
     return Office(world)
-
-
-async def waiting(world: Any, number: int, **members: Any) -> list[str]:
-    """So many queued jobs, in the order of their ids."""
-    jobs = [{"type": "any", **members}] * number
-    answer = await world.client.post("/jobs/batch", json={"jobs": jobs})
-    return sorted(job["id"] for job in answer.json()["jobs"])
-
-
-async def dead(world: Any, number: int) -> list[str]:
-    """So many failed jobs, in the order of their ids."""
-    jobs = await waiting(world, number)
-    for job_id in jobs:
-        await world.fail(job_id)
-    return jobs
-
-
-async def states(world: Any, ids: Sequence[str]) -> list[State]:
-    """Those of jobs, in the order of their ids."""
-    jobs = await world.store.reader.get_many(ids)
-    return [job.state for job in sorted(jobs, key=lambda job: job.id)]
-
-
-async def in_parts(act: Callable[[Order], Awaitable[Done]], order: Order) -> list[Done]:
-    """The order to its end, part by part."""
-    parts = [await act(order)]
-    while parts[-1].cursor is not None:
-        parts.append(await act(replace(order, cursor=parts[-1].cursor)))
-    return parts
 
 
 async def test_more_than_a_chunk_is_requeued_in_chunks(world: Any, office: Office) -> None:
@@ -139,15 +66,7 @@ async def test_an_order_is_done_in_parts_whatever_comes_meanwhile(
 async def test_a_part_ends_in_time(world: Any, office: Office, autojump_clock: Any) -> None:
     """A store that takes seconds for each chunk is not waited for until all is done."""
     await dead(world, 3 * CHUNK)
-    office.jobs.after = trio.Event()
-
-    async def answer_late() -> None:
-        await trio.sleep(bulk.MAX_SECONDS * 0.6)
-        assert office.jobs.after is not None
-        office.jobs.after.set()
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(answer_late)
+    async with office.slow_store(0.6):
         part = await office.bulk.requeue(Order())
     assert (part.matched, part.changed, part.cursor is not None) == (CHUNK, CHUNK, True)
 
@@ -316,15 +235,7 @@ async def test_named_jobs_too_wait_for_room_and_end_in_time(
     first = await office.bulk.retry(Order(ids=tuple(jobs)))
     assert (first.changed, first.skipped, first.held_back) == (2, 0, True)
     office.room = PLENTY
-    office.jobs.after = trio.Event()
-
-    async def answer_late() -> None:
-        await trio.sleep(bulk.MAX_SECONDS * 2)
-        assert office.jobs.after is not None
-        office.jobs.after.set()
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(answer_late)
+    async with office.slow_store(2):
         late = await office.bulk.retry(Order(ids=tuple(jobs), cursor=first.cursor))
     assert (late.changed, late.skipped, late.cursor is not None) == (CHUNK, 0, True)
     assert await office.bulk.retry(Order(ids=tuple(jobs), cursor=late.cursor)) == Done(1, 1)

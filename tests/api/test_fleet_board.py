@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from typing import Any
 
 import msgspec
+import trio
 from hypothesis import given
 from hypothesis import strategies as st
+from trio.testing import MockClock
 
-from hermesd.api.fleet import FleetBoard
+from hermesd.api.fleet import LOOK_SECONDS, FleetBoard
 from hermesd.core.breaker import Breaker
-from hermesd.core.fleet import Registration, SlotView
+from hermesd.core.errors import StoreUnavailable
+from hermesd.core.fleet import Incarnation, Registration, SlotView
 from hermesd.core.job import Job, Kind
 from hermesd.core.jobtype import JobType
 from hermesd.core.registry import Registry
@@ -66,3 +71,32 @@ def test_the_totals_are_those_of_the_entries(told: list[tuple[int, str, bool, in
         "held": sum(jobs > 0 for *_, jobs in told),
         **Counter(entry.status for entry in entries),
     }
+
+
+async def test_workers_of_other_apis_are_there_while_the_store_is_away(
+    autojump_clock: MockClock,
+) -> None:
+    """Who follows a drain must not take them to have gone."""
+
+    class Steps:
+        """The store's answers, one after another; then it is away."""
+
+        def __init__(self, *answers: Sequence[Incarnation]) -> None:
+            self.answers = list(answers)
+
+        async def living(self) -> Sequence[Incarnation]:
+            """See Fleet."""
+            if not self.answers:
+                raise StoreUnavailable("the server is away")
+            return self.answers.pop(0)
+
+    steps: Any = Steps([Incarnation(incarnation="i1", worker_id="w1", address="127.0.0.1:1")])
+    board = FleetBoard(Registry())
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(board.follow, steps)
+        await trio.sleep(3 * LOOK_SECONDS)
+        assert [entry.worker_id for entry in board.entries()] == ["w1"]
+        steps.answers.append([])
+        await trio.sleep(2 * LOOK_SECONDS)
+        assert board.entries() == []
+        nursery.cancel_scope.cancel()

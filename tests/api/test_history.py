@@ -19,7 +19,7 @@ async def test_the_history_is_columns_of_one_length(world: Any, autojump_clock: 
         await trio.sleep(5.5)
         await world.submit(priority=9)
         await world.submit()
-        world.services.metrics.flow.started("any", 0.25, 1)
+        world.services.metrics.flow.started("any", {0.25: 1})
         world.services.metrics.flow.ended("any", Move.SUCCEED, 2.0)
         world.agents.lookout.history.lagged(0.125)
         world.agents.lookout.history.lagged(0.025)

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import pytest
 import structlog
 import trio
+from brokers.declaring import declare
 
 from hermesd.bridge.amqp_line import BrokerLine, LineTerms, open_broker_line
 from hermesd.bridge.loop import open_bridge
@@ -157,7 +158,7 @@ async def holds(line: BrokerLine, queue: str, count: int, *, at_least: bool = Fa
 def poisoned(rabbitmq: Any) -> Poisoned:
     """A namespace of this test's own."""
     made = Poisoned(rabbitmq.url(), f"dlq{os.getpid()}-{next(_numbers)}")
-    made.do(lambda line: line.declare(topology_of(made.names, ["default"])))
+    made.do(lambda line: declare(line, topology_of(made.names, ["default"])))
     return made
 
 

@@ -224,18 +224,48 @@ def test_the_api_may_go_with_its_worker(run: Any, api: Any) -> None:
     assert "the api has ended with its worker" in result.stderr
 
 
-@pytest.mark.parametrize(
-    ("workers", "code", "told"),
-    [([], 0, "no worker of"), ([{**WORKER, "status": "elsewhere"}], 1, "other apis only")],
-)
-def test_a_host_without_workers_is_drained_already(
-    run: Any, api: Any, workers: list[dict[str, Any]], code: int, told: str
-) -> None:
-    """But not one whose workers this api cannot reach."""
-    api.json(fleet(*workers))
+def test_a_host_without_workers_is_drained_already(run: Any, api: Any) -> None:
+    """Nobody is ordered."""
+    api.json(fleet())
     result = run("drain")
-    assert result.exit_code == code
-    assert told in result.stderr
+    assert (result.exit_code, len(api.requests)) == (0, 1)
+    assert "no worker of" in result.stderr
+
+
+def test_workers_that_are_registered_with_other_apis_only_are_drained_too(
+    run: Any, api: Any
+) -> None:
+    """They have left when they are listed no more."""
+    elsewhere = {**WORKER, "status": "elsewhere"}
+    api.json(fleet(elsewhere))
+    api.json({"status": "ok", "role": "api"})
+    api.json(FORECAST)
+    api.json(ordered())
+    api.json(fleet(elsewhere))
+    api.json(fleet(elsewhere))
+    api.json(fleet())
+    result = run("drain")
+    assert result.exit_code == 0, result.stderr
+    assert (len(api.requests), "w1 has left" in result.stderr) == (7, True)
+
+
+def test_workers_of_other_apis_are_not_taken_to_have_gone_with_this_one(run: Any, api: Any) -> None:
+    """What becomes of them, nobody can say any more."""
+    fellow = {**WORKER, "worker_id": "w2", "incarnation": "i2", "status": "elsewhere"}
+    api.json(fleet(WORKER, fellow))
+    api.json({"status": "ok", "role": "both"})
+    api.problem(404, "not-found", "gone")
+    api.problem(404, "not-found", "gone")
+    both = ordered()["workers"] + [
+        {**ordered()["workers"][0], "worker_id": "w2", "incarnation": "i2"}
+    ]
+    api.json({"taken": True, "workers": both})
+    api.json(fleet(WORKER, fellow))
+    for _ in range(4):
+        api.cut()
+    result = run("drain")
+    assert result.exit_code == 75, result.stderr
+    assert "still draining: w2 " in result.stderr
 
 
 def test_queues_are_listed(run: Any, api: Any) -> None:

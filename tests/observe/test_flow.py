@@ -42,10 +42,10 @@ def test_what_has_come_since_is_told_by_type() -> None:
     """Types without news are left out; a new one is whole."""
     flow = Flow()
     flow.submitted("mail", 3)
-    flow.started("mail", 0.5, 3)
+    flow.started("mail", {0.5: 3})
     flow.submitted("quiet", 1)
     before = flow.copy()
-    flow.started("mail", 4.0, 1)
+    flow.started("mail", {4.0: 1})
     flow.submitted("fresh", 2)
     since = flow.since(before)
     assert set(since) == {"mail", "fresh"}

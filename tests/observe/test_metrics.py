@@ -175,10 +175,10 @@ def test_waits_are_by_queue_and_from_the_submit_by_type() -> None:
     """Both of several jobs alike at once; a retry waits again, and was submitted once."""
     metrics = ApiMetrics()
     times = {"created_at": 10.0, "enqueued_at": 12.0, "attempts": 1, "rung": Rung.STORE}
-    metrics.waited(msgspec.structs.replace(JOB, **times), 15.0, 3)
-    metrics.waited(msgspec.structs.replace(JOB, **times | {"run_at": 12.0}), 15.0)
-    metrics.waited(msgspec.structs.replace(JOB, **times | {"attempts": 2}), 15.0)
-    metrics.waited(msgspec.structs.replace(JOB, **times | {"run": 2}), 15.0)
+    job = msgspec.structs.replace(JOB, **times)
+    metrics.waited_all([job] * 3, 15.0)
+    for change in ({"run_at": 12.0}, {"attempts": 2}, {"run": 2}):
+        metrics.waited_all([msgspec.structs.replace(job, **change)], 15.0)
     queued, typed = {"queue": "mail", "rung": "store"}, {"type": "email.send"}
     assert value(metrics.registry, "job_wait_seconds_count", **queued) == 6
     assert value(metrics.registry, "job_wait_seconds_sum", **queued) == 18
@@ -507,7 +507,7 @@ def test_jobs_alike_count_together_as_they_would_one_by_one() -> None:
     together.waited_all(jobs, 12.0)
     together.succeeded_all(JOB, settlements)
     for job, settlement in zip(jobs, settlements, strict=True):
-        singly.waited(job, 12.0)
+        singly.waited_all([job], 12.0)
         singly.settled(job, settlement)
     assert _unstamped(together) == pytest.approx(_unstamped(singly))
     assert [flow.wait.packed() for flow in together.flow.copy().values()] == [
