@@ -6,6 +6,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final, cast
 from urllib.parse import quote
 
@@ -77,7 +78,9 @@ class Transport(TransportFactory):
     def abort(self) -> None:
         """Drop the socket if it is still there."""
         if self._writer is not None:
-            self._writer.transport.abort()
+            # What aiormq has closed twice, asyncio's TLS has let go of already (Python 3.11.2).
+            with suppress(AttributeError):
+                self._writer.transport.abort()
 
 
 class ReportingConnection(Connection):

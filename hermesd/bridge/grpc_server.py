@@ -119,7 +119,9 @@ class _ApiServer(Server):
     async def shut(self) -> None:
         """Cancel the handlers that are left and close every connection."""
         self.close()
-        await self.wait_closed()
+        # wait_closed would wait for the connections too, from CPython 3.12 on.
+        for handler in tuple(self._handlers):
+            await handler.wait_closed()
         for connection in tuple(self._connections):
             connection.close()
 

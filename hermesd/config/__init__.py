@@ -4,6 +4,7 @@ The way of a value: layers (files) and overrides (environment) -> secretfiles ->
 -> sections (the structs) -> rules (between keys).
 """
 
+from hermesd.config.choices import LogFormat, LogLevel, QueueKind
 from hermesd.config.effective import effective
 from hermesd.config.instance import Instance, parse_instance
 from hermesd.config.load import DEFAULT_PATH, load, validate
@@ -16,13 +17,10 @@ from hermesd.config.sections import (
     EventsSection,
     JobsSection,
     LivenessSection,
-    LogFormat,
-    LogLevel,
     LogSection,
     MetricsSection,
     NamedQueue,
     PluginsSection,
-    QueueKind,
     QueueSection,
     StoreSection,
     WorkerSection,

@@ -11,10 +11,11 @@ from urllib.parse import urlsplit
 import msgspec
 
 from hermesd.config.check import Problem
+from hermesd.config.choices import QueueKind
 from hermesd.config.keys import Key
 from hermesd.config.ranges import KIB, MAX_KEPT_SECONDS, MAX_SECONDS
 from hermesd.config.schedule_rules import schedule_problems
-from hermesd.config.sections import Config, QueueKind
+from hermesd.config.sections import Config
 from hermesd.core.amqp_names import Band, NamePatterns, Names, check_broker_name
 from hermesd.core.amqp_url import AmqpUrl
 from hermesd.core.endpoints import is_address

@@ -6,11 +6,11 @@ Seconds are floats, sizes are bytes. An empty string means "not set".
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Any
 
 import msgspec
 
+from hermesd.config.choices import LogFormat, LoggedJobs, LogLevel, QueueKind
 from hermesd.config.ranges import (
     MIB,
     Bytes,
@@ -37,44 +37,6 @@ from hermesd.core.backoff import Backoff
 from hermesd.core.job import DEFAULT_QUEUE
 from hermesd.core.jobtype import TypeDefaults
 from hermesd.http.limits import HttpLimits
-
-
-class LogLevel(StrEnum):
-    """The least severe event that is written."""
-
-    DEBUG = "debug"
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
-    CRITICAL = "critical"
-
-
-class LogFormat(StrEnum):
-    """How an event is written.
-
-    `auto` is `console` on a terminal, `journal` where stderr is the systemd journal, else `json`.
-    """
-
-    AUTO = "auto"
-    JOURNAL = "journal"
-    JSON = "json"
-    CONSOLE = "console"
-
-
-class LoggedJobs(StrEnum):
-    """Which lines on single jobs are written; `auto`: all, up to so many a second."""
-
-    AUTO = "auto"
-    ALL = "all"
-    FAILURES = "failures"
-    NONE = "none"
-
-
-class QueueKind(StrEnum):
-    """What carries jobs that no worker could take at once."""
-
-    EMBEDDED = "embedded"
-    AMQP = "amqp"
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

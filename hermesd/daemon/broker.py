@@ -10,7 +10,7 @@ from structlog.typing import FilteringBoundLogger
 
 from hermesd.config import QueueSection
 from hermesd.config.authority import broker_authority
-from hermesd.config.sections import QueueKind
+from hermesd.config.choices import QueueKind
 from hermesd.core.amqp_names import Names
 from hermesd.ports import Messages
 

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 import structlog
 import trio
+from brokers.declaring import declare
 
 from hermesd.bridge.amqp_line import BrokerLine, LineTerms, open_broker_line
 from hermesd.core.broker import (
@@ -46,7 +47,7 @@ async def new_queue(line: BrokerLine, **arguments: str | int) -> str:
     """Declare a quorum queue that no other test has."""
     name = f"line-{next(_numbers)}"
     arguments = {**QUORUM, **{key.replace("_", "-"): arguments[key] for key in arguments}}
-    await line.declare(topology(BrokerQueue(name=name, arguments=arguments)))
+    await declare(line, topology(BrokerQueue(name=name, arguments=arguments)))
     return name
 
 

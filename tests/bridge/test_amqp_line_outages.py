@@ -24,6 +24,8 @@ from hermesd.core.errors import Unavailable
 
 SOON_SECONDS = 1.0
 SETTLED_SECONDS = 1.5  # a quorum queue killed sooner after its declaration may lose messages
+# When one connection is refused, the other may not have been tried, or have met the dying node.
+AWAY = "onnection re|was lost|not connected yet"
 CONFIRMED = PublishFate.CONFIRMED
 
 
@@ -37,9 +39,9 @@ async def test_a_broker_that_is_away_at_the_start_is_found_when_it_comes(bridge,
             with trio.fail_after(PATIENCE_SECONDS / 2):
                 assert await line.publish(messages("q", [b"x"])) == [PublishFate.REFUSED]
                 for call in (line.get, line.depth):
-                    with pytest.raises(Unavailable, match="onnection re"):
+                    with pytest.raises(Unavailable, match=AWAY):
                         await call("q")
-                with pytest.raises(Unavailable, match="onnection re"):
+                with pytest.raises(Unavailable, match=AWAY):
                     async with line.consume("q", 1):
                         pass
             await trio.to_thread.run_sync(rabbitmq.start)

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from hermesd.config import Config, NamedQueue, load, validate
-from hermesd.config.sections import LivenessSection, LogLevel, QueueKind
+from hermesd.config.choices import LogLevel, QueueKind
+from hermesd.config.sections import LivenessSection
 from hermesd.core.amqp_names import Band, Names
 from hermesd.core.backoff import Backoff, BackoffKind
 from hermesd.core.errors import ConfigError

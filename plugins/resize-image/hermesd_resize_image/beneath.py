@@ -109,6 +109,8 @@ def _located(roots: Sequence[str], path: str) -> tuple[Path, Path]:
         raise PathRefused(f"{path!r}: its name is too long")
     try:
         resolved = Path(path).resolve()
+        if resolved.is_symlink():  # in a loop of links, where CPython 3.13 and later gives up
+            raise PathRefused(f"{path!r} cannot be resolved")
         for root in (Path(root).resolve() for root in roots):
             if resolved != root and resolved.is_relative_to(root):
                 return root, resolved.relative_to(root)
