@@ -190,6 +190,7 @@ export class Chart {
   }
 
   _onKey(event) {
+    if (!this._times.length) return;
     const last = this._times.length - 1;
     const place = this._place ?? last;
     const goals = {

@@ -6,7 +6,7 @@ import re
 from uuid import uuid4
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from dashboard.stage import Open, Stage
 from hermesd.core.events import EventKind
@@ -38,7 +38,7 @@ def test_a_chart_tells_the_values_of_a_moment_to_the_keyboard_and_to_the_pointer
     """A slider: arrow keys move along it, and what it says is read out."""
     page = show("#/?window=3600")
     plot = page.get_by_role("slider", name="Throughput")
-    expect(plot).to_have_attribute("aria-valuetext", re.compile("submitted"))
+    expect(plot).to_have_attribute("aria-valuetext", re.compile(r"^\d\d:\d\d:\d\d: submitted"))
     plot.focus()
     page.keyboard.press("End")
     expect(plot.locator(".readout")).to_contain_text("succeeded")
@@ -51,6 +51,23 @@ def test_a_chart_tells_the_values_of_a_moment_to_the_keyboard_and_to_the_pointer
     expect(plot.locator(".readout")).to_be_visible()
     page.get_by_role("link", name="6 h").click()
     expect(page).to_have_url(re.compile(r"window=21600"))
+
+
+def test_a_chart_without_values_yet_takes_keys_and_shows_what_comes(show: Open) -> None:
+    """The page of an api that has just started, or answers late."""
+    page = show("#/jobs")
+    held: list[Route] = []
+    page.route("**/stats/history?*", held.append)
+    with page.expect_request("**/stats/history?*"):
+        page.get_by_role("link", name="Overview").click()
+    plot = page.get_by_role("slider", name="Throughput")
+    for key in ("End", "ArrowLeft", "Escape"):
+        plot.press(key)
+    page.unroute("**/stats/history?*")
+    for route in held:
+        route.continue_()
+    expect(plot).to_have_attribute("aria-valuetext", re.compile(r"^\d\d:\d\d:\d\d: submitted"))
+    expect(plot.locator(".readout")).to_be_hidden()
 
 
 def test_jobs_are_listed_and_narrowed_by_what_the_address_says(stage: Stage, show: Open) -> None:

@@ -5,9 +5,30 @@ from __future__ import annotations
 from uuid import uuid4
 
 import pytest
-from playwright.sync_api import Route, expect
+from playwright.sync_api import Locator, Route, expect
 
 from dashboard.stage import Open, Stage
+
+BEGUN = {"cron": "0 3 * * *", "type": "note"}
+CHANGED = "30 4 * * *"
+
+
+def being_changed(stage: Stage, show: Open) -> tuple[Locator, str]:
+    """The form on a new schedule's page, with another cron filled in, and its name."""
+    name = f"begun-{uuid4().hex[:12]}"
+    stage.post("schedules", {"name": name, **BEGUN})
+    page = show(f"#/schedules/{name}")
+    page.get_by_role("button", name="Change").click()
+    dialog = page.get_by_role("dialog", name=f"Change {name}")
+    dialog.get_by_label("Cron").fill(CHANGED)
+    return dialog, name
+
+
+def consent(dialog: Locator, save: Locator) -> None:
+    """Tick the box of the form, and send it."""
+    dialog.get_by_role("checkbox").check()
+    save.click()
+    expect(dialog).to_have_count(0)
 
 
 def test_a_schedule_is_made_changed_and_deleted_by_hand(stage: Stage, show: Open) -> None:
@@ -66,18 +87,12 @@ def test_what_others_did_to_a_schedule_meanwhile_is_undone_only_by_consent(
     stage: Stage, show: Open, fate: str
 ) -> None:
     """The form says what has happened, and sends nothing until its box is ticked."""
-    name = f"shared-{uuid4().hex[:12]}"
-    path, begun = f"schedules/{name}", {"cron": "0 3 * * *", "type": "note"}
-    stage.post("schedules", {"name": name, **begun})
-    page = show(f"#/schedules/{name}")
-    page.get_by_role("button", name="Change").click()
-    dialog = page.get_by_role("dialog", name=f"Change {name}")
-    dialog.get_by_label("Cron").fill("30 4 * * *")
-    http = stage.client.http
+    dialog, name = being_changed(stage, show)
+    http, path = stage.client.http, f"schedules/{name}"
     if fate == "deleted":
         done = stage.run(http.delete, path)
     else:
-        done = stage.run(http.put, path, json=begun | {"description": "theirs"})
+        done = stage.run(http.put, path, json=BEGUN | {"description": "theirs"})
     assert done.is_success, done.text
     theirs = stage.run(http.get, path)
     save = dialog.get_by_role("button", name="Change the schedule")
@@ -89,54 +104,40 @@ def test_what_others_did_to_a_schedule_meanwhile_is_undone_only_by_consent(
     assert kept.status_code == theirs.status_code == (404 if fate == "deleted" else 200)
     if fate == "changed":
         assert kept.json()["schedule"]["revision"] == 2
-    dialog.get_by_role("checkbox").check()
-    save.click()
-    expect(dialog).to_have_count(0)
-    assert stage.run(http.get, path).json()["schedule"]["cron"] == "30 4 * * *"
+    consent(dialog, save)
+    assert stage.run(http.get, path).json()["schedule"]["cron"] == CHANGED
 
 
 def test_a_change_between_the_forms_last_look_and_its_own_is_not_overwritten(
     stage: Stage, show: Open
 ) -> None:
     """The api decides, so that there is no such moment."""
-    name = f"met-{uuid4().hex[:12]}"
-    path, begun = f"schedules/{name}", {"cron": "0 3 * * *", "type": "note"}
-    stage.post("schedules", {"name": name, **begun})
-    page = show(f"#/schedules/{name}")
-    page.get_by_role("button", name="Change").click()
-    dialog = page.get_by_role("dialog", name=f"Change {name}")
-    dialog.get_by_label("Cron").fill("30 4 * * *")
-    http, met = stage.client.http, []
+    dialog, name = being_changed(stage, show)
+    http, path = stage.client.http, f"schedules/{name}"
+    met: list[object] = []
 
     def meet(route: Route) -> None:
         if route.request.method == "PUT" and not met:
-            met.append(stage.run(http.put, path, json=begun | {"description": "theirs"}))
+            met.append(stage.run(http.put, path, json=BEGUN | {"description": "theirs"}))
         route.continue_()
 
-    page.route(f"**/{path}", meet)
+    dialog.page.route(f"**/{path}", meet)
     save = dialog.get_by_role("button", name="Change the schedule")
     save.click()
     expect(dialog.get_by_role("status")).to_contain_text(f"{name} was changed meanwhile")
     told = stage.run(http.get, path).json()["schedule"]
-    assert (told["cron"], told["description"], len(met)) == (begun["cron"], "theirs", 1)
-    dialog.get_by_role("checkbox").check()
-    save.click()
-    expect(dialog).to_have_count(0)
-    assert stage.run(http.get, path).json()["schedule"]["cron"] == "30 4 * * *"
+    assert (told["cron"], told["description"], len(met)) == (BEGUN["cron"], "theirs", 1)
+    consent(dialog, save)
+    assert stage.run(http.get, path).json()["schedule"]["cron"] == CHANGED
 
 
 def test_a_schedule_that_was_only_paused_meanwhile_is_changed_and_stays_paused(
     stage: Stage, show: Open
 ) -> None:
     """Nobody's change would be lost."""
-    name = f"paused-{uuid4().hex[:12]}"
-    stage.post("schedules", {"name": name, "cron": "0 3 * * *", "type": "note"})
-    page = show(f"#/schedules/{name}")
-    page.get_by_role("button", name="Change").click()
-    dialog = page.get_by_role("dialog", name=f"Change {name}")
-    dialog.get_by_label("Cron").fill("30 4 * * *")
+    dialog, name = being_changed(stage, show)
     stage.post(f"schedules/{name}/pause")
     dialog.get_by_role("button", name="Change the schedule").click()
     expect(dialog).to_have_count(0)
     told = stage.run(stage.client.http.get, f"schedules/{name}").json()["schedule"]
-    assert (told["cron"], told["paused"]) == ("30 4 * * *", True)
+    assert (told["cron"], told["paused"]) == (CHANGED, True)
