@@ -42,8 +42,8 @@ setup: $(STAMP) ## Install hermesd, its plugins and the tools into .venv.
 	@echo "$(VENV) is ready"
 
 $(STAMP): $(PYPROJECTS)
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
-		echo "hermesd needs Python 3.11 or later, and $(PYTHON) is not that:" \
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null || { \
+		echo "hermesd needs Python 3.11 to 3.13, and $(PYTHON) is not that:" \
 			"name another one with  make $(MAKECMDGOALS) PYTHON=..." >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
 		|| packaging/ensure-debian-packages python3-venv

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from brokers.rabbitmq import rabbitmq
 from databases.postgresql import postgresql, postgresql_template, postgresql_url
+from processes.run import one_run
 
 __all__ = ["postgresql", "postgresql_template", "postgresql_url", "rabbitmq"]
 
@@ -32,9 +34,12 @@ settings.load_profile("hermesd")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let Ctrl-C mean something to the processes that tests start.
+    """Let nothing outlive the tests, and Ctrl-C mean something to the processes that they start.
 
     A shell starts what it runs in the background with SIGINT ignored, and that is inherited.
     """
+    run = ExitStack()
+    run.enter_context(one_run())
+    config.add_cleanup(run.close)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -10,6 +10,8 @@ from pathlib import Path
 import click
 import msgspec
 import pytest
+from guide.commands import assert_taken, commands_in
+from guide.keys import all_keys, loaded
 
 from hermesd.cli.main import cli
 from hermesd.config import Config
@@ -17,12 +19,15 @@ from hermesd.core.states import MOVES
 from hermesd.handlers import hookspecs
 from hermesd.handlers.catalogue import PluginStatus
 from hermesd.handlers.loader import load_plugins
-from hermesd.observe.described import Described, api_metrics, worker_metrics
+from hermesd.observe.described import Described, api_metrics, process_metrics, worker_metrics
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 MOVE_ROW = re.compile(r"^\| (\w+) \| (\w+) \| (\w+) \| .*\|$", re.MULTILINE)
 PYTHON = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+TOML = re.compile(r"^```toml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+KEY = re.compile(r"`([a-z_]+(?:\.[a-z_]+)+)(?: = [^`]*)?`")
+METRIC = re.compile(r"`(hermesd_[a-z_]+)`")
 LINK = re.compile(r"\]\(([^)]+)\)")
 
 
@@ -65,6 +70,26 @@ def commands(command: click.Command, path: str) -> Iterator[str]:
         yield from commands(child, f"{path} {name}")
 
 
+@pytest.mark.parametrize("line", commands_in(README, inline=False))
+def test_a_command_in_an_example_is_one_that_there_is(line: str) -> None:
+    """The command line takes it, with every option and argument."""
+    assert_taken(line)
+
+
+@pytest.mark.parametrize("text", [text for text in TOML.findall(README) if "[project]" not in text])
+def test_a_configuration_in_it_is_right(text: str, tmp_path: Path) -> None:
+    """With the secrets that it names."""
+    assert loaded(text, tmp_path) != Config()
+
+
+def test_every_key_in_it_is_one_that_there_is() -> None:
+    """Those that are named in full."""
+    sections = {field.name for field in msgspec.structs.fields(Config)}
+    named = {key for key in KEY.findall(README) if key.partition(".")[0] in sections}
+    assert len(named) > 30
+    assert named - set(all_keys(Config)) == set()
+
+
 def test_every_hook_is_named() -> None:
     """With its arguments."""
     specs = [
@@ -82,6 +107,12 @@ def test_every_hook_is_named() -> None:
 def test_every_metric_is_named(metrics: Callable[[], Sequence[Described]]) -> None:
     """By the name that it is scraped under."""
     assert [each.name for each in metrics() if f"`{each.name}`" not in README] == []
+
+
+def test_every_metric_that_is_named_is_one() -> None:
+    """And none that is gone."""
+    there = {each.name for each in (*api_metrics(), *worker_metrics(), *process_metrics())}
+    assert set(METRIC.findall(README)) - there == set()
 
 
 def test_every_make_target_is_named() -> None:

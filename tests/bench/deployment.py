@@ -123,7 +123,7 @@ def environment(folder: Path, port: int, settings: Mapping[str, str]) -> dict[st
         "HERMES_CONTROL__ENDPOINTS": f'["127.0.0.1:{control}"]',
         "HERMES_WORKER__PORT": "0",
         # For handlers that do nothing: more rounds of assign, run and report can overlap.
-        "HERMES_WORKER__ASYNC_SLOTS": "512",
+        "HERMES_WORKER__ASYNC_SLOTS": "1024",
         "HERMES_LOG__FORMAT": "json",
         "HERMES_PLUGINS__DISABLED": '["email", "http", "resize-image"]',
         **settings,

@@ -18,6 +18,7 @@ from typing import Final
 import pytest
 import trustme
 from processes.ports import free_port
+from processes.run import RUN, run_folder
 
 LAUNCHERS: Final = "rabbitmq_server-*/sbin/rabbitmq-server"
 PACKAGE_FOLDER: Final = Path("/usr/lib/rabbitmq/lib")  # Debian's
@@ -35,7 +36,7 @@ class RabbitNode:
     def __init__(self, launcher: Path) -> None:
         self._launcher = launcher
         self._user = "rabbitmq" if os.geteuid() == 0 else ""
-        self._folder = Path(tempfile.mkdtemp(prefix="hermesd-rabbitmq-"))
+        self._folder = Path(tempfile.mkdtemp(prefix="rabbitmq-", dir=run_folder()))
         self._processes: list[subprocess.Popen[bytes]] = []
         self._known = False  # it has been up, so its ports stay
         self.authority = trustme.CA()
@@ -143,6 +144,7 @@ class RabbitNode:
     def _environment(self) -> dict[str, str]:
         return {
             "PATH": os.environ["PATH"],
+            RUN: str(run_folder()),
             "HOME": str(self._folder),
             "LANG": "C.UTF-8",
             "ERL_EPMD_PORT": str(self._epmd_port),

@@ -20,6 +20,7 @@ import psycopg
 import pytest
 import trustme
 from processes.ports import free_port
+from processes.run import run_folder
 
 PROGRAMS: Final = Path("/usr/lib/postgresql")  # Debian's, a folder a version
 OWNER: Final = "hermes"  # of all databases
@@ -55,7 +56,7 @@ class PostgresServer:
     def __init__(self, programs: Path) -> None:
         self._programs = programs
         self._user = "postgres" if os.geteuid() == 0 else ""
-        self._folder = Path(tempfile.mkdtemp(prefix="hermesd-postgresql-"))
+        self._folder = Path(tempfile.mkdtemp(prefix="postgresql-", dir=run_folder()))
         self._data = self._folder / "data"
         self._process: subprocess.Popen[bytes] | None = None
         self._known = False  # it has been up, so its port stays

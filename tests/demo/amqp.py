@@ -54,6 +54,7 @@ def open_rabbitmq(screen: Screen) -> Iterator[Rabbit]:
         return
     sys.path.insert(0, str(Path(__file__).parents[1]))  # as tests/conftest.py does
     from brokers.rabbitmq import LAUNCHERS, PACKAGE_FOLDER, RabbitNode
+    from processes.run import one_run
 
     launchers = sorted(PACKAGE_FOLDER.glob(LAUNCHERS))
     if not launchers:
@@ -62,13 +63,14 @@ def open_rabbitmq(screen: Screen) -> Iterator[Rabbit]:
             f" root, or set {URL_KEY} to one that is there."
         )
     screen.act("A RabbitMQ of the demo's own (it takes some seconds to start)")
-    node = RabbitNode(launchers[-1])
-    try:
-        node.start()
-        screen.holds(f"it serves on 127.0.0.1:{node.port}")
-        yield Rabbit(node.url(), names, namespace)
-    finally:
-        node.remove()
+    with one_run():
+        node = RabbitNode(launchers[-1])
+        try:
+            node.start()
+            screen.holds(f"it serves on 127.0.0.1:{node.port}")
+            yield Rabbit(node.url(), names, namespace)
+        finally:
+            node.remove()
 
 
 class AmqpDemo(Stage):

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 import trio
+from processes.client import until
 from processes.deployment import Deployment
 from processes.submitter import Answers, bodies, submit_all
 
@@ -34,6 +35,10 @@ async def submit_around(
     async with trio.open_nursery() as nursery:
         nursery.start_soon(interrupt)
         await submit_all(deployment.client.port, mixed(moment), connections=16, answers=answers)
+
+
+async def _begun(deployment: Deployment, job_id: str) -> bool:
+    return bool(deployment.history.starts_of(job_id))
 
 
 @pytest.mark.faults
@@ -117,7 +122,8 @@ async def test_a_job_longer_than_the_drain_is_handed_on_with_its_attempt(
     leaving = await deployment.worker("leaving", HERMES_DRAIN__SECONDS="1")
     await deployment.client.routable("leaving")
     job_id = (await deployment.client.submit(job_type, {"seconds": 4.0}))["job"]["id"]
-    await deployment.client.running(1)
+    # A child process may need longer for its start than the drain lasts.
+    await until(lambda: _begun(deployment, job_id), "the handler to begin")
     leaving.sigterm()
     assert await leaving.wait() == 0
     assert (await leaving.logged("drained"))["handed_on"] == 1

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-from tests.bench import store_floor, uvicorn_floor
+from tests.bench import store_floor, uvicorn_floor, wrk
 from tests.bench.load import generate
 from tests.bench.process import ROOT
 from tests.bench.setting import Setting
@@ -23,8 +21,6 @@ STORE_BATCHES: Final = "store floor, 500 a call"
 REQUESTS: Final = 40_000
 CONNECTIONS: Final = 32
 STORE_SECONDS: Final = 3.0
-WRK_SECONDS: Final = 4
-_WRK_RATE: Final = re.compile(r"Requests/sec:\s+([\d.]+)")
 
 
 def measure(setting: Setting, *, uvicorn: bool) -> None:
@@ -85,16 +81,8 @@ def _put_http(setting: Setting, port: int, name: str, wrk_name: str) -> None:
         result = generate(port, requests, "--connections", str(CONNECTIONS))
         rates.append(requests / result["seconds"])
     setting.board.put(name, rates, "requests/s")
-    if shutil.which("wrk") is None:
-        setting.board.note("wrk is not installed: only our generator was used")
+    if not wrk.installed():
+        setting.board.note(wrk.MISSING)
         return
-    setting.board.put(wrk_name, [_wrk(port) for _ in range(setting.rounds)], "requests/s")
-
-
-def _wrk(port: int) -> float:
-    url = f"http://127.0.0.1:{port}/"
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{WRK_SECONDS}s", url]
-    told = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=60)
-    found = _WRK_RATE.search(told.stdout)
-    assert found is not None, told.stdout
-    return float(found[1])
+    by_wrk = [wrk.run(port, CONNECTIONS).rate for _ in range(setting.rounds)]
+    setting.board.put(wrk_name, by_wrk, "requests/s")
