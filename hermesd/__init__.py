@@ -12,16 +12,17 @@ The life of one job (the numbers are the order, the names are files):
     8 api/record (committed) ◄─gRPC─ 7 worker/report ◄─ 6 worker/execute ◄─ 5 worker/receive
 
 Around it: api/intake stores what was submitted one by one together, api/reap gives back what silent
-and dead workers held, api/timers releases what is due,
-api/scheduler submits the jobs of schedules, api/retain deletes what ended long ago, api/invariants
-counts what must never happen, api/lookout keeps what the dashboard shows, worker/link registers and
-heartbeats. With a broker: api/declare keeps its queues, worker/claim asks for what was pulled,
-api/takeback and api/returns take back what was lost or given up, worker/degraded runs jobs while no
-api answers, and api/pulled records their outcomes. Operators' orders: api/ordering pauses, resumes
-and drains workers, worker/orders obeys, and api/queuebook knows which queues are paused. With
-several apis: api/telling and api/hearing make each quick in what others know, api/adopter looks
-after the jobs of dead ones. After a SIGHUP (daemon/reload) api/follow and worker/follow do what the
-new configuration asks for; all else reads it at each use (config/live).
+and dead workers held, api/timers releases what is due, api/scheduler submits the jobs of schedules,
+api/retain deletes what ended long ago, api/invariants counts what must never happen, api/lookout
+keeps what the dashboard shows. worker/link registers and heartbeats, and api/control answers
+(api/enrolment, api/pulse). With a broker: api/declare keeps its queues, worker/claim asks for what
+was pulled and api/claims answers, api/takeback and api/returns take back what was lost or given up,
+worker/degraded runs jobs while no api answers, and api/pulled records their outcomes. Operators'
+orders: api/ordering pauses, resumes and drains workers, worker/orders obeys, and api/queuebook
+knows which queues are paused. With several apis: api/telling and api/hearing make each quick in
+what others know, api/adopter looks after the jobs of dead ones. After a SIGHUP (daemon/reload)
+api/follow and worker/follow do what the new configuration asks for; all else reads it at each use
+(config/live).
 
 The layers; imports run strictly downward, and a test says so:
 
