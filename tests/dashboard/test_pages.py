@@ -57,9 +57,9 @@ def test_a_chart_without_values_yet_takes_keys_and_shows_what_comes(show: Open) 
     """The page of an api that has just started, or answers late."""
     page = show("#/jobs")
     held: list[Route] = []
-    page.route("**/stats/history?*", held.append)
+    page.route("**/stats/history?*", lambda route: held.append(route))
     with page.expect_request("**/stats/history?*"):
-        page.get_by_role("link", name="Overview").click()
+        page.get_by_role("link", name="Overview", exact=True).click()
     plot = page.get_by_role("slider", name="Throughput")
     for key in ("End", "ArrowLeft", "Escape"):
         plot.press(key)
