@@ -63,9 +63,9 @@ def test_a_chart_without_values_yet_takes_keys_and_shows_what_comes(show: Open) 
     plot = page.get_by_role("slider", name="Throughput")
     for key in ("End", "ArrowLeft", "Escape"):
         plot.press(key)
-    page.unroute("**/stats/history?*")
     for route in held:
         route.continue_()
+    page.unroute("**/stats/history?*")
     expect(plot).to_have_attribute("aria-valuetext", re.compile(r"^\d\d:\d\d:\d\d: submitted"))
     expect(plot.locator(".readout")).to_be_hidden()
 
