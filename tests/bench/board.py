@@ -31,21 +31,23 @@ class Line:
 
 
 class Board:
-    """Prints lines as they come, and keeps them for the JSON; `store` is what holds the jobs."""
+    """Prints lines as they come, unless silent, and keeps them; `store` is what holds the jobs."""
 
-    def __init__(self, store: str = "SQLite") -> None:
+    def __init__(self, store: str = "SQLite", *, silent: bool = False) -> None:
         self.lines: list[Line] = []
         self.store = store
+        self.title = ""
+        self._silent = silent
         self._figure = ""
 
     def head(self, figure: str, title: str) -> None:
         """What follows belongs to this figure."""
-        self._figure = figure
-        print(f"\n{figure}. {title}", flush=True)
+        self._figure, self.title = figure, title
+        self._print(f"\n{figure}. {title}")
 
     def note(self, text: str) -> None:
         """Something that a reader has to know."""
-        print(f"   {text}", flush=True)
+        self._print(f"   {text}")
 
     def put(self, name: str, values: Sequence[float], unit: str, *floors: str) -> float:
         """Add a line, with its ratio to those floors that were measured; returns its median."""
@@ -54,7 +56,7 @@ class Board:
         ratios = {floor: middle / known[floor] for floor in floors if known.get(floor)}
         line = Line(self._figure, name, unit, tuple(values), ratios)
         self.lines.append(line)
-        print(_text(line), flush=True)
+        self._print(_text(line))
         return line.median
 
     def median(self, name: str) -> float | None:
@@ -63,23 +65,36 @@ class Board:
 
     def write(self, path: Path) -> None:
         """All of it as JSON, with what it was measured on."""
-        machine = {
-            "python": platform.python_version(),
-            "system": f"{platform.system()} {platform.machine()}",
-            "cores": len(os.sched_getaffinity(0)),
-            "load_average": os.getloadavg(),
-            "store": self.store,
-        }
+        machine = {**of_this_machine(), "store": self.store}
         lines = [{**asdict(line), "median": line.median} for line in self.lines]
         path.write_text(json.dumps({"machine": machine, "lines": lines}, indent=2) + "\n")
 
+    def _print(self, text: str) -> None:
+        if not self._silent:
+            print(text, flush=True)
+
+
+def of_this_machine() -> dict[str, object]:
+    """What a figure depends on besides hermesd."""
+    return {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "cores": len(os.sched_getaffinity(0)),
+        "load_average": os.getloadavg(),
+    }
+
+
+def number(value: float, like: float | None = None) -> str:
+    """For a reader: whole from a thousand on, else hundredths (or as `like` has them)."""
+    digits = 0 if (value if like is None else like) >= 1000 else 2
+    return f"{value:,.{digits}f}"
+
 
 def _text(line: Line) -> str:
-    digits = 0 if line.median >= 1000 else 2
-    text = f"   {line.name:<{NAME_WIDTH}} {line.median:>11,.{digits}f} {line.unit}"
+    text = f"   {line.name:<{NAME_WIDTH}} {number(line.median):>11} {line.unit}"
     if len(line.values) > 1:
-        least, most = min(line.values), max(line.values)
-        text += f"  ({least:,.{digits}f} to {most:,.{digits}f})"
+        least, most = (number(each, line.median) for each in (min(line.values), max(line.values)))
+        text += f"  ({least} to {most})"
     for floor, ratio in line.ratios.items():
         text += f"  {ratio:.2f} of {floor}"
     return text

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 
+from tests.bench.board import progress
 from tests.bench.deployment import Deployment
 from tests.bench.process import ROOT
 
@@ -59,3 +60,9 @@ def submitted(
         p50_ms=result["p50_ms"],
         p99_ms=result["p99_ms"],
     )
+
+
+def fill(running: Deployment, jobs: int) -> None:
+    """Have so many more finished jobs in its store."""
+    progress(f"making {jobs:,} finished jobs")
+    submitted(running, jobs, connections=4, batch=500)

@@ -10,7 +10,8 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -31,10 +32,15 @@ from tests.bench.figures import (
     start,
 )
 from tests.bench.setting import Setting
+from tests.bench.turns import Turns
 
 LONG = frozenset({8, 11})
 FIGURES = tuple(range(1, 12))
-OF_SQLITE = frozenset({8, 9, 11})  # they look into its file, or are not of the store
+OF_SQLITE = frozenset({9, 11})  # of the broker and the pages
+PRIVATE_SERVER = (
+    "PostgreSQL: private, with fsync and synchronous_commit on and a log of 1 GB that is used "
+    "again (min_wal_size; max_wal_size is 4 GB); a database a deployment"
+)
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -52,6 +58,9 @@ def arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--postgresql", action="store_true", help="keep the jobs in a private PostgreSQL server"
+    )
+    parser.add_argument(
+        "--turns", action="store_true", help="on both stores in turns, to compare the two"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every value there too")
     return parser
@@ -79,41 +88,48 @@ def _share(text: str) -> float:
 def main(given: Sequence[str]) -> int:
     """Measure what was asked for; the floors first, so that the rest has its ratios."""
     told = arguments().parse_args(given)
-    chosen = told.only or {figure for figure in FIGURES if figure not in LONG or told.growth}
-    board, begun = Board("PostgreSQL" if told.postgresql else "SQLite"), time.monotonic()
+    begun = time.monotonic()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hermesd-bench-")))
+        board = Board("PostgreSQL" if told.postgresql and not told.turns else "SQLite")
         setting = Setting(folder, board, told.rounds, told.scale)
-        if told.postgresql:
+        chosen = told.only or frozenset(FIGURES) - (frozenset() if told.growth else LONG)
+        written: Board | Turns = board
+        if told.postgresql or told.turns:
             folder.chmod(0o755)  # the server may run as a user of its own
+            print(PRIVATE_SERVER)
             found = stack.enter_context(databases(folder / "postgresql"))
+            chosen = _without(board, chosen, OF_SQLITE | ({6} if told.turns else set()))
+        if told.turns:
+            written = Turns(setting, found)
+        elif told.postgresql:
             setting = replace(setting, databases=found)
-            chosen = _on_postgresql(board, frozenset(chosen))
         try:
-            measure(setting, frozenset(chosen), uvicorn=told.uvicorn, peers=told.peers)
+            for figure, measured in _measures(told):
+                if figure not in chosen:
+                    continue
+                if isinstance(written, Turns):
+                    written.measure(figure, measured)
+                else:
+                    measured(setting)
         finally:  # what was measured before a failure counts
             if told.json is not None:
-                board.write(told.json)
+                written.write(told.json)
     print(f"\ntook {time.monotonic() - begun:,.0f} s")
     return 0
 
 
-def _on_postgresql(board: Board, chosen: frozenset[int]) -> frozenset[int]:
-    """Those that can be measured there; says so."""
-    print(
-        "on PostgreSQL, private, with fsync and synchronous_commit on and a log of 1 GB that is "
-        "used again (min_wal_size; max_wal_size is 4 GB); a database a deployment"
-    )
-    for figure in sorted(chosen & OF_SQLITE):
+def _without(board: Board, chosen: frozenset[int], left: AbstractSet[int]) -> frozenset[int]:
+    """What is chosen but for those, which are named."""
+    for figure in sorted(chosen & left):
         board.note(f"figure {figure} is measured on SQLite only: left out")
-    return chosen - OF_SQLITE
+    return chosen - left
 
 
-def measure(setting: Setting, chosen: frozenset[int], *, uvicorn: bool, peers: bool) -> None:
-    """Those figures."""
-    if 6 in chosen:
-        floors.measure(setting, uvicorn=uvicorn)
-    for figure, measured in (
+def _measures(told: argparse.Namespace) -> list[tuple[int, Callable[[Setting], None]]]:
+    """What measures each figure, in the order in which they are shown."""
+    return [
+        (6, partial(floors.measure, uvicorn=told.uvicorn)),
         (1, singles.measure),
         (2, batches.measure),
         (3, drain.measure),
@@ -121,12 +137,10 @@ def measure(setting: Setting, chosen: frozenset[int], *, uvicorn: bool, peers: b
         (5, latency.measure_loaded),
         (7, start.measure),
         (8, growth.measure),
-        (9, partial(broker.measure, peers=peers)),
+        (9, partial(broker.measure, peers=told.peers)),
         (10, delays.measure),
         (11, dashboard.measure),
-    ):
-        if figure in chosen:
-            measured(setting)
+    ]
 
 
 if __name__ == "__main__":

@@ -32,8 +32,6 @@ from hermesd.stores.sqlite import SqliteStore, open_sqlite
 
 CALLERS = 128
 ALONE = 200
-FILL_BATCH = 500
-FILL_CALLERS = 4
 PAYLOAD = msgspec.Raw(b'{"to":"user@example.com","body":"%s"}' % (b"hello " * 10))
 
 
@@ -99,19 +97,6 @@ async def rate(store: SqliteStore, numbers: count[int], batch: int, seconds: flo
         for _ in range(max(CALLERS // batch, 4)):
             nursery.start_soon(caller)
     return done / (time.perf_counter() - begun)
-
-
-async def fill(path: Path, jobs: int) -> None:
-    """Leave so many finished jobs in the store at `path`, which is made where it is not there."""
-    batches = iter(range(1, jobs + 1, FILL_BATCH))
-
-    async def caller(store: SqliteStore) -> None:
-        for first in batches:
-            await insert_and_settle(store, range(first, min(first + FILL_BATCH, jobs + 1)))
-
-    async with opened(path) as store, trio.open_nursery() as nursery:
-        for _ in range(FILL_CALLERS):
-            nursery.start_soon(caller, store)
 
 
 @asynccontextmanager

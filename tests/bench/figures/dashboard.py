@@ -9,14 +9,11 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.request import Request, urlopen
 
-import trio
 from playwright.sync_api import Browser, CDPSession, Page
 
-from tests.bench.board import progress
 from tests.bench.deployment import Deployment, deployed
-from tests.bench.load import Round, submitted
+from tests.bench.load import Round, fill, submitted
 from tests.bench.setting import Setting
-from tests.bench.store_floor import fill
 from tests.dashboard.browser import CHROMIUM, open_browser
 
 FINISHED: Final = 100_000
@@ -66,9 +63,8 @@ def measure(setting: Setting) -> None:
 def _requests(setting: Setting, finished: int) -> None:
     """How long each answer takes; the first look is not counted, as the page's own is not."""
     folder = setting.place("dashboard-requests")
-    progress(f"making {finished:,} finished jobs")
-    trio.run(fill, folder / "hermes.db", finished)
     with deployed(folder, {"HERMES_RETENTION__ENABLED": "false"}) as running:
+        fill(running, finished)
         for name, route in ROUTES.items():
             url = f"http://127.0.0.1:{running.port}{route}"
             setting.board.put(name, [_answered_ms(url) for _ in range(LOOKS + 1)][1:], "ms")

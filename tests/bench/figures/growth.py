@@ -6,14 +6,11 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Final, NamedTuple
 
-import trio
-
 from tests.bench.board import progress
 from tests.bench.deployment import Deployment, deployed
-from tests.bench.load import submitted
+from tests.bench.load import fill, submitted
 from tests.bench.process import Process
 from tests.bench.setting import Setting
-from tests.bench.store_floor import fill
 
 CONNECTIONS: Final = 32
 JOBS: Final = 10_000
@@ -34,7 +31,7 @@ def measure(setting: Setting) -> None:
     with ExitStack() as stack:
         _alternate(setting, [_with_workers(setting, stack, count) for count in WORKERS])
     for size, jobs in PAYLOAD_BYTES.items():
-        with deployed(setting.place(f"payload-{size}")) as running:
+        with deployed(setting.place(f"payload-{size}"), setting.store()) as running:
             options = ("--payload-bytes", str(size))
             _alternate(setting, [Case(f"payloads of {size:,} bytes", running, jobs, options)])
     _slope(setting)
@@ -52,14 +49,16 @@ class Case(NamedTuple):
 def _with_finished(setting: Setting, stack: ExitStack, count: int) -> Case:
     finished = int(count * min(setting.scale, 1.0))
     folder = setting.place(f"finished-{count}")
-    progress(f"making {finished:,} finished jobs")
-    trio.run(fill, folder / "hermes.db", finished)
-    running = stack.enter_context(deployed(folder, KEEP))
+    running = stack.enter_context(deployed(folder, {**KEEP, **setting.store()}))
+    if finished:
+        fill(running, finished)
     return Case(f"{finished:,} finished jobs in the store", running)
 
 
 def _with_workers(setting: Setting, stack: ExitStack, count: int) -> Case:
-    running = stack.enter_context(deployed(setting.place(f"workers-{count}"), worker=False))
+    running = stack.enter_context(
+        deployed(setting.place(f"workers-{count}"), setting.store(), worker=False)
+    )
     running.start_fleet(count)
     return Case(f"{count} workers", running)
 
@@ -82,7 +81,7 @@ def _alternate(setting: Setting, cases: Sequence[Case]) -> None:
 def _slope(setting: Setting) -> None:
     """Resident memory of each process while a million jobs go through."""
     jobs = max(setting.jobs(SLOPE_JOBS), STRIDE_JOBS * 8)
-    with deployed(setting.place("slope"), KEEP) as running:
+    with deployed(setting.place("slope"), {**KEEP, **setting.store()}) as running:
         assert running.worker is not None
         processes = {"api": running.api, "worker": running.worker}
         seen: dict[str, list[tuple[int, float]]] = {role: [] for role in processes}
