@@ -41,12 +41,13 @@ def measure_loaded(setting: Setting) -> None:
             submitted(running, jobs // 10, connections=LOAD_CONNECTIONS)
             top = submitted(running, jobs, connections=LOAD_CONNECTIONS).recorded
         for share in SHARES:
+            setting.board.note(f"{share:.0%}: {top * share:,.0f} jobs/s")
             jobs = setting.jobs(int(top * share * LOAD_SECONDS))
             found = [
                 _measured(running, jobs, top * share, LOAD_CONNECTIONS)
                 for _ in range(setting.rounds)
             ]
-            _put(setting, f" at {share:.0%} ({top * share:,.0f} jobs/s)", found)
+            _put(setting, f" at {share:.0%}", found)
 
 
 def _measured(running: Deployment, jobs: int, rate: float, connections: int) -> list[float]:
