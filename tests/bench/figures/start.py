@@ -14,7 +14,7 @@ from tests.bench.process import Process
 from tests.bench.setting import Setting
 from tests.processes.ports import free_port
 
-IDLE_SECONDS: Final = 10.0
+IDLE_SECONDS: Final = 60.0
 KINDS: Final = {"noop": "in-process handler", "noop.process": "process handler"}
 
 
