@@ -35,7 +35,7 @@ The layers; imports run strictly downward, and a test says so:
                   the only place where asyncio runs), the HTTP server, logs and metrics, messages
                   to structs
     handlers      the contract that plugin authors code against, and the loader
-    config, systemd, clock, cron, signal, ports
+    config, systemd, clock, cron, signal, resting, ports
                   what everyone is handed; ports/ says what the roles need of adapters
     core          pure: jobs, states, outcomes, routing, registry, backoff, schedules, errors
     testing       for authors and our own tests: fakes and the conformance suites they pass

@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import trio
 
+from hermesd.resting import Resting
+
 Call = Callable[[], None]
 
 
@@ -19,7 +21,7 @@ class Answering:
         self._nursery = nursery
         self._calls: list[Call] = []
         self._called = False  # the task is on its way
-        self._resting: trio.lowlevel.Task | None = None
+        self._resting = Resting()
 
     def soon(self, call: Call) -> None:
         """Call it in the next turn of the loop."""
@@ -27,10 +29,7 @@ class Answering:
         if self._called:
             return
         self._called = True
-        task, self._resting = self._resting, None
-        if task is not None:
-            trio.lowlevel.reschedule(task)
-        else:
+        if not self._resting.call():
             self._nursery.start_soon(self._run)
 
     async def _run(self) -> None:
@@ -39,12 +38,4 @@ class Answering:
             calls, self._calls = self._calls, []
             for call in calls:
                 call()
-            await self._rest()
-
-    async def _rest(self) -> None:
-        def leave(_: object) -> trio.lowlevel.Abort:
-            self._resting = None
-            return trio.lowlevel.Abort.SUCCEEDED
-
-        self._resting = trio.lowlevel.current_task()
-        await trio.lowlevel.wait_task_rescheduled(leave)
+            await self._resting.rest()

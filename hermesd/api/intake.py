@@ -28,6 +28,7 @@ from hermesd.core.errors import OutcomeUnknown
 from hermesd.core.job import Job
 from hermesd.core.records import Submission, Submitted
 from hermesd.core.states import State
+from hermesd.resting import Resting
 
 MOST_JOBS: Final = 500  # in one call of the store
 MOST_IDLE: Final = 8
@@ -62,7 +63,7 @@ class Intake:
         self._nursery = nursery
         self._come: list[Lone] = []
         self._called = False  # a clerk is on its way to what has come
-        self._idle: list[trio.lowlevel.Task] = []
+        self._idle = Resting()
         self._under_way = 0
         self._quiet = 0  # so many in a row had nobody beside them; -1 as long as there is company
         self._answering = Answering(nursery)
@@ -124,9 +125,7 @@ class Intake:
 
     def _call(self) -> None:
         self._called = True
-        if self._idle:
-            trio.lowlevel.reschedule(self._idle.pop())
-        else:
+        if not self._idle.call():
             self._nursery.start_soon(self._clerk)
 
     async def _clerk(self) -> None:
@@ -141,17 +140,7 @@ class Intake:
                 stored = await self._commit(group)
             self._hand_over(group, stored)
             if len(self._idle) < MOST_IDLE:
-                await self._rest()
-
-    async def _rest(self) -> None:
-        task = trio.lowlevel.current_task()
-
-        def leave(_: object) -> trio.lowlevel.Abort:
-            self._idle.remove(task)
-            return trio.lowlevel.Abort.SUCCEEDED
-
-        self._idle.append(task)
-        await trio.lowlevel.wait_task_rescheduled(leave)
+                await self._idle.rest()
 
     async def _see_through(self, lone: Lone) -> None:
         """What a clerk and a dispatcher do, for one job and in its own task."""

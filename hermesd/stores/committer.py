@@ -53,20 +53,21 @@ class Committer:
         if group[0].tried or not await self._at_once(group):
             await self._beside_the_loop(partial(self._divider.commit, group), _weight(group))
 
-    async def alone(self, work: Work) -> bool:
-        """Try it in its caller's task; False where that was not done, or has left it `tried`.
+    async def alone(self, group: Sequence[Work]) -> bool:
+        """Try them in a caller's task; False where that was not done, or has left them `tried`.
 
-        Then it must be the next that is committed. No cancellation comes through here: the backend
-        bounds the wait.
+        Then they must be the next that are committed. No cancellation comes through here: the
+        backend bounds the wait.
         """
         if self._ahead is not None:
             with trio.CancelScope(shield=True):
-                done = await self._tried_ahead((work,), self._ahead)
-        elif self._pace.inline(work.weight, trio.current_time()):
-            done = self._here((work,))
+                done = await self._tried_ahead(group, self._ahead)
+        elif self._pace.inline(_weight(group), trio.current_time()):
+            done = self._here(group)
         else:
             return False
-        work.tried = not done
+        for work in group:
+            work.tried = not done
         return done
 
     async def _at_once(self, group: Sequence[Work]) -> bool:

@@ -12,6 +12,7 @@ import structlog
 
 from hermesd.stores.sqlite import SqliteStore, open_sqlite
 from hermesd.testing.clock import ManualClock
+from stores.held import HeldBackend, SlowAhead
 
 pytest.register_assert_rewrite("hermesd.testing.conformance")
 
@@ -65,3 +66,15 @@ async def store(opener: Opener) -> AsyncIterator[SqliteStore]:
     """An open store."""
     async with opener() as opened:
         yield opened
+
+
+@pytest.fixture
+def backend() -> HeldBackend:
+    """It commits nothing until it is let."""
+    return HeldBackend()
+
+
+@pytest.fixture
+def ahead() -> SlowAhead:
+    """It answers nothing until it is let."""
+    return SlowAhead()

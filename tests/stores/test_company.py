@@ -1,0 +1,242 @@
+"""One job's outcome waits a moment for the next job, where that is expected, and shares its commit.
+
+The clock of these tests moves by hand or when all tasks wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import structlog
+import trio
+import trio.testing
+
+from hermesd.core.errors import StoreUnavailable
+from hermesd.stores.backend import ItemFault, Verb
+from hermesd.stores.company import CLOSE_SECONDS, LATE, LONGEST_SECONDS, Company
+from hermesd.stores.group import GroupCommit
+from stores.held import AtOnceBackend, HeldBackend, SlowAhead, here
+
+GAP = LONGEST_SECONDS  # between jobs: long enough for an outcome to wait as long as it may
+
+
+def test_jobs_that_come_close_after_each_other_are_waited_for() -> None:
+    """Until the next one is late, and never for long."""
+    company = Company()
+    assert company.seconds(0.0) == 0.0
+    company.came(10.0)
+    assert company.seconds(10.0) == 0.0
+    company.came(10.0 + GAP)
+    assert company.seconds(10.0 + GAP) == LONGEST_SECONDS
+    late = 10.0 + GAP + GAP * LATE
+    assert company.seconds(late - 0.0002) == pytest.approx(0.0002)
+    assert company.seconds(late) == 0.0
+    company.came(20.0)
+    assert company.seconds(20.0) == 0.0
+    company.came(20.0 + CLOSE_SECONDS * 1.01)
+    assert company.seconds(20.0 + CLOSE_SECONDS * 1.01) == 0.0
+
+
+class Rig:
+    """A group commit to which two jobs have just come, a gap apart; calls run beside the test."""
+
+    def __init__(
+        self, group: GroupCommit, callers: trio.Nursery, clock: trio.testing.MockClock
+    ) -> None:
+        self.group = group
+        self.callers = callers
+        self.clock = clock
+        self.answers: dict[Any, list[Any]] = {}
+
+    async def call(self, verb: Verb, item: Any, scope: trio.CancelScope | None = None) -> None:
+        """Ask for it and let it come as far as it comes."""
+
+        async def one() -> None:
+            with scope or trio.CancelScope():
+                self.answers[item] = await self.group.do(verb, [item], 0.0)
+
+        self.callers.start_soon(one)
+        await trio.testing.wait_all_tasks_blocked()
+
+    async def pass_by(self, seconds: float) -> None:
+        """Let so much time pass."""
+        self.clock.jump(seconds)
+        await trio.testing.wait_all_tasks_blocked()
+
+
+@asynccontextmanager
+async def rigged(group: GroupCommit, clock: trio.testing.MockClock) -> AsyncIterator[Rig]:
+    """See Rig."""
+    async with group.running(), trio.open_nursery() as callers:
+        await trio.testing.wait_all_tasks_blocked()
+        rig = Rig(group, callers, clock)
+        await rig.call(Verb.BEAR, "1")
+        await rig.pass_by(GAP)
+        await rig.call(Verb.BEAR, "2")
+        yield rig
+
+
+async def test_an_outcome_shares_the_commit_of_the_next_job(
+    mock_clock: trio.testing.MockClock,
+) -> None:
+    """It is pending until then, and both are answered."""
+    backend = AtOnceBackend()
+    async with rigged(here(backend), mock_clock) as rig:
+        await rig.call(Verb.SETTLE, "a")
+        assert (rig.group.pending, rig.answers.get("a")) == (1, None)
+        assert rig.group.owed() is not None
+        await rig.call(Verb.BEAR, "3")
+        assert (rig.answers["a"], rig.answers["3"]) == (["A"], ["3"])
+        assert (rig.group.pending, rig.group.owed()) == (0, None)
+        await rig.pass_by(1.0)  # its moment is over, and that is nobody's
+    assert backend.groups == [["1"], ["2"], ["a", "3"]]
+
+
+async def test_an_outcome_to_which_nothing_comes_is_committed_alone(
+    mock_clock: trio.testing.MockClock,
+) -> None:
+    """After its moment; and at once where no job has come for long."""
+    backend = AtOnceBackend()
+    async with rigged(here(backend), mock_clock) as rig:
+        await rig.call(Verb.SETTLE, "a")
+        assert len(backend.groups) == 2
+        await rig.pass_by(LONGEST_SECONDS)
+        assert rig.answers["a"] == ["A"]
+        await rig.pass_by(GAP * LATE)
+        await rig.call(Verb.SETTLE, "b")
+        assert rig.answers["b"] == ["B"]
+        assert rig.group.pending == 0
+    assert backend.groups == [["1"], ["2"], ["a"], ["b"]]
+
+
+@pytest.mark.parametrize("first", ["job", "moment"])
+async def test_a_job_that_comes_as_the_moment_ends(
+    mock_clock: trio.testing.MockClock, first: str
+) -> None:
+    """Each is committed once, in one commit or two."""
+    backend = AtOnceBackend()
+    async with rigged(here(backend), mock_clock) as rig:
+        await rig.call(Verb.SETTLE, "a")
+        if first == "moment":
+            mock_clock.jump(LONGEST_SECONDS)
+        rig.callers.start_soon(rig.call, Verb.BEAR, "3")
+        if first == "job":
+            mock_clock.jump(LONGEST_SECONDS)
+        await trio.testing.wait_all_tasks_blocked()
+        assert (rig.answers["a"], rig.answers["3"]) == (["A"], ["3"])
+    assert sorted(item for items in backend.groups for item in items) == ["1", "2", "3", "a"]
+
+
+async def test_whoever_comes_first_takes_it_along(mock_clock: trio.testing.MockClock) -> None:
+    """Another outcome, several jobs, or something else; an outcome before what came after it."""
+    backend = AtOnceBackend()
+    async with rigged(here(backend), mock_clock) as rig:
+        await rig.call(Verb.SETTLE, "a")
+        await rig.call(Verb.SETTLE, "b")
+        assert (rig.answers["a"], rig.answers["b"]) == (["A"], ["B"])
+        await rig.call(Verb.SETTLE, "c")
+        await rig.call(Verb.TOUCH, "d")
+        assert (rig.answers["c"], rig.answers["d"]) == (["C"], ["D"])
+        assert rig.group.pending == 0
+    assert backend.groups == [["1"], ["2"], ["a", "b"], ["c", "d"]]
+
+
+async def test_an_outcome_whose_caller_gives_up_is_not_committed(
+    mock_clock: trio.testing.MockClock,
+) -> None:
+    """Nor is it pending any more; the next job goes alone."""
+    backend, leaving = AtOnceBackend(), trio.CancelScope()
+    async with rigged(here(backend), mock_clock) as rig:
+        await rig.call(Verb.SETTLE, "a", leaving)
+        leaving.cancel()
+        rig.callers.start_soon(rig.call, Verb.BEAR, "3")  # while it has not gone yet
+        await trio.testing.wait_all_tasks_blocked()
+        assert rig.answers["3"] == ["3"]
+        assert rig.group.pending == 0
+    assert backend.groups == [["1"], ["2"], ["3"]]
+
+
+async def test_what_waits_for_company_at_the_end_is_committed(
+    mock_clock: trio.testing.MockClock,
+) -> None:
+    """As everything that waits then is."""
+    backend = AtOnceBackend()
+    async with rigged(here(backend), mock_clock) as rig:
+        await rig.call(Verb.SETTLE, "a")
+        rig.group.close()
+        await trio.testing.wait_all_tasks_blocked()
+        assert rig.answers["a"] == ["A"]
+    assert backend.closed
+
+
+async def test_one_whose_moment_ends_as_the_store_closes_is_told(
+    mock_clock: trio.testing.MockClock,
+) -> None:
+    """It has not been taken; nobody waits for ever."""
+    backend, told = AtOnceBackend(), trio.Event()
+    group = here(backend)
+
+    async def settle() -> None:
+        with pytest.raises(StoreUnavailable):
+            await group.do(Verb.SETTLE, ["a"], 0.0)
+        told.set()
+
+    async with rigged(group, mock_clock) as rig:
+        rig.callers.start_soon(settle)
+        await trio.testing.wait_all_tasks_blocked()
+        held = group._held
+        assert held is not None
+        held.scope.cancel()  # as its deadline does, a turn before it can look
+        group.close()
+        await told.wait()
+        assert group.pending == 0
+    assert backend.closed
+
+
+async def test_a_bad_outcome_does_not_harm_the_job_that_took_it_along(
+    mock_clock: trio.testing.MockClock,
+) -> None:
+    """Both are looked into, before what came meanwhile."""
+    backend = AtOnceBackend()
+    bad = ItemFault("bad")
+    async with rigged(here(backend), mock_clock) as rig:
+        await rig.call(Verb.SETTLE, bad)
+        async with trio.open_nursery() as both:
+            both.start_soon(rig.call, Verb.BEAR, "3")
+        with trio.fail_after(3600):
+            while "3" not in rig.answers or bad not in rig.answers:
+                await trio.testing.wait_all_tasks_blocked(0.01)
+        assert rig.answers["3"] == ["3"]
+        assert rig.answers[bad] == ["INSTEAD: BAD"]
+        assert rig.group.pending == 0
+
+
+async def test_what_ahead_has_left_of_both_is_looked_into_next(
+    backend: HeldBackend, ahead: SlowAhead, mock_clock: trio.testing.MockClock
+) -> None:
+    """Together, since the backend knows them together, and before what came meanwhile."""
+    ahead.let.set()
+    group = GroupCommit(
+        backend, max_group=100, max_pending=1000, log=structlog.get_logger(), ahead=ahead
+    )
+    async with rigged(group, mock_clock) as rig:
+        await rig.call(Verb.SETTLE, "hard")
+        ahead.let, ahead.begun = trio.Event(), trio.Event()
+        leaving = trio.CancelScope()
+        await rig.call(Verb.BEAR, "3", leaving)
+        leaving.cancel()
+        for item in "45":
+            await rig.call(Verb.BEAR, item)
+        assert rig.group.pending == 4
+        ahead.let.set()
+        await backend.busy()
+        assert ahead.groups == [["1"], ["2"]]
+        backend.let()
+        await trio.testing.wait_all_tasks_blocked()
+    assert rig.answers["hard"] == ["HARD"]
+    assert rig.group.pending == 0
+    assert backend.groups == [["hard", "3"]]
+    assert ahead.groups == [["1"], ["2"], ["4", "5"]]
