@@ -7,14 +7,20 @@ and two commits take nearly twice as long as one that holds both.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Final
+
+import trio
+
+from hermesd.stores.work import Work
 
 CLOSE_SECONDS: Final = 0.003  # jobs that come further apart are not waited for
 LATE: Final = 1.5  # how many times the last gap the next job may take
 LONGEST_SECONDS: Final = 0.001  # an outcome waits
 
 
-class Company:
+class Expected:
     """Learns from when jobs came, one by one; times are monotonic seconds."""
 
     def __init__(self) -> None:
@@ -31,3 +37,43 @@ class Company:
         if self._gap > CLOSE_SECONDS:
             return 0.0
         return max(min(self._last + self._gap * LATE - now, LONGEST_SECONDS), 0.0)
+
+
+class Company:
+    """Keeps one outcome, in the task of its caller, until its moment is over or it is taken."""
+
+    def __init__(self) -> None:
+        self.expected = Expected()
+        self._kept: Work | None = None
+        self._moment = trio.CancelScope()
+
+    @property
+    def keeps(self) -> bool:
+        """Whether it has one."""
+        return self._kept is not None
+
+    async def keep(self, work: Work, seconds: float) -> bool:
+        """Return when whoever has taken it has committed it; False where nobody has taken it.
+
+        It is nobody's but the caller's then, as when the caller is cancelled.
+        """
+        self._kept = work
+        self._moment = trio.CancelScope(deadline=trio.current_time() + seconds)
+        try:
+            with self._moment:
+                await work.done()
+        finally:
+            left = self._kept is work
+            if left:
+                self._kept = None
+                work.withdrawn = False
+        return not left
+
+    def taken(self) -> Sequence[Work]:
+        """What is kept, if anything is: from now on it is the caller's to have it committed."""
+        work = self._kept
+        if work is None or work.withdrawn:  # its task goes on in this turn of the loop
+            return ()
+        self._kept = None
+        self._moment.deadline = math.inf
+        return (work,)

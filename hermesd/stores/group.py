@@ -11,11 +11,10 @@ moment for the next job, see `Company`.
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import trio
 from structlog.typing import FilteringBoundLogger
@@ -33,13 +32,6 @@ from hermesd.stores.work import Work
 
 # What comes once for each job: the changes that are worth it.
 _A_JOBS_OWN: Final = frozenset({Verb.BEAR, Verb.SETTLE})
-
-
-class _Held(NamedTuple):
-    """A change that waits for company until its scope's deadline."""
-
-    work: Work
-    scope: trio.CancelScope
 
 
 class GroupCommit:
@@ -66,13 +58,12 @@ class GroupCommit:
         self._resting = Resting()  # the committing task, when it has nothing to do
         self._alone = False  # a change is under way in its caller's task, and that one rests
         self._company = Company()
-        self._held: _Held | None = None  # waits for company
         self._shared = False  # the last group was several callers'
         self._thread = OwnThread("hermesd-store")
         self._committer = Committer(backend, self._thread, log=log, pace=pace, ahead=ahead)
         self._tending = Tending(backend, self._thread, self._rouse, log)
         self.stats = self._committer.stats
-        self._rows = 0  # waiting or under way; touched by the event loop only
+        self._rows = 0  # that wait or are under way; touched by the event loop only
         self._open = True
         self._ended = False
         self._turns = 0
@@ -80,14 +71,14 @@ class GroupCommit:
     @property
     def pending(self) -> int:
         """The rows that wait or are under way."""
-        return self._rows
+        return self._rows + self._company.keeps
 
     def owed(self) -> int | None:
         """None while nothing waits; else a number that changes with every group that is answered.
 
         Once the committing task has ended it never changes again.
         """
-        return self._turns if self._rows or self._ended else None
+        return self._turns if self.pending or self._ended else None
 
     async def do(
         self, verb: Verb, items: Sequence[Any], at: float, *, rows: int = 0, whole: bool = False
@@ -127,7 +118,7 @@ class GroupCommit:
     def close(self) -> None:
         """Take nothing more; what waits is still committed."""
         self._open = False
-        self._waiting.extend(self._taken())
+        self._waiting.extend(self._kept())
         self._rouse()
 
     def _rouse(self) -> None:
@@ -167,41 +158,17 @@ class GroupCommit:
 
         False where it has to be committed with what waits.
         """
-        now = trio.current_time()
+        company, now = self._company, trio.current_time()
         if work.part.verb is Verb.BEAR:
-            self._company.came(now)
-        elif self._held is None and (seconds := self._company.seconds(now)):
-            if await self._hold(work, seconds):
+            company.expected.came(now)
+        elif not company.keeps and (seconds := company.expected.seconds(now)):
+            if await company.keep(work, seconds):
                 return True
             if not self._open:
                 raise StoreUnavailable("the store is closing")
             if not self._idle:
                 return False
-        return await self._commit_alone((*self._taken(), work))
-
-    async def _hold(self, work: Work, seconds: float) -> bool:
-        """Wait for another change to be committed with; False where none came."""
-        self._rows += work.weight
-        held = self._held = _Held(work, trio.CancelScope(deadline=trio.current_time() + seconds))
-        try:
-            with held.scope:
-                await work.done()
-        finally:
-            left = self._held is held  # nobody has taken it
-            if left:
-                self._held = None
-                self._rows -= work.weight
-                work.withdrawn = False
-        return not left
-
-    def _taken(self) -> Sequence[Work]:
-        """What is held, from now on in the hands of the caller."""
-        held = self._held
-        if held is None or held.work.withdrawn:
-            return ()
-        self._held = None
-        held.scope.deadline = math.inf
-        return (held.work,)
+        return await self._commit_alone((*self._kept(), work))
 
     async def _commit_alone(self, group: Sequence[Work]) -> bool:
         """Commit them in the task of the last, as the store is idle; False where that failed.
@@ -228,9 +195,15 @@ class GroupCommit:
             self._rouse()
         return done
 
+    def _kept(self) -> Sequence[Work]:
+        """What waits for company: whoever asks has it committed."""
+        kept = self._company.taken()
+        self._rows += len(kept)
+        return kept
+
     def _join(self, work: Work) -> None:
         """Let it be committed with what waits."""
-        self._waiting.extend(self._taken())
+        self._waiting.extend(self._kept())
         self._waiting.append(work)
         self._rows += work.weight
         self._rouse()

@@ -16,7 +16,7 @@ import trio.testing
 
 from hermesd.core.errors import StoreUnavailable
 from hermesd.stores.backend import ItemFault, Verb
-from hermesd.stores.company import CLOSE_SECONDS, LATE, LONGEST_SECONDS, Company
+from hermesd.stores.company import CLOSE_SECONDS, LATE, LONGEST_SECONDS, Expected
 from hermesd.stores.group import GroupCommit
 from stores.held import AtOnceBackend, HeldBackend, SlowAhead, here
 
@@ -25,19 +25,19 @@ GAP = LONGEST_SECONDS  # between jobs: long enough for an outcome to wait as lon
 
 def test_jobs_that_come_close_after_each_other_are_waited_for() -> None:
     """Until the next one is late, and never for long."""
-    company = Company()
-    assert company.seconds(0.0) == 0.0
-    company.came(10.0)
-    assert company.seconds(10.0) == 0.0
-    company.came(10.0 + GAP)
-    assert company.seconds(10.0 + GAP) == LONGEST_SECONDS
+    expected = Expected()
+    assert expected.seconds(0.0) == 0.0
+    expected.came(10.0)
+    assert expected.seconds(10.0) == 0.0
+    expected.came(10.0 + GAP)
+    assert expected.seconds(10.0 + GAP) == LONGEST_SECONDS
     late = 10.0 + GAP + GAP * LATE
-    assert company.seconds(late - 0.0002) == pytest.approx(0.0002)
-    assert company.seconds(late) == 0.0
-    company.came(20.0)
-    assert company.seconds(20.0) == 0.0
-    company.came(20.0 + CLOSE_SECONDS * 1.01)
-    assert company.seconds(20.0 + CLOSE_SECONDS * 1.01) == 0.0
+    assert expected.seconds(late - 0.0002) == pytest.approx(0.0002)
+    assert expected.seconds(late) == 0.0
+    expected.came(20.0)
+    assert expected.seconds(20.0) == 0.0
+    expected.came(20.0 + CLOSE_SECONDS * 1.01)
+    assert expected.seconds(20.0 + CLOSE_SECONDS * 1.01) == 0.0
 
 
 class Rig:
@@ -187,9 +187,7 @@ async def test_one_whose_moment_ends_as_the_store_closes_is_told(
     async with rigged(group, mock_clock) as rig:
         rig.callers.start_soon(settle)
         await trio.testing.wait_all_tasks_blocked()
-        held = group._held
-        assert held is not None
-        held.scope.cancel()  # as its deadline does, a turn before it can look
+        group._company._moment.cancel()  # as its deadline does, a turn before it can look
         group.close()
         await told.wait()
         assert group.pending == 0
@@ -240,3 +238,26 @@ async def test_what_ahead_has_left_of_both_is_looked_into_next(
     assert rig.group.pending == 0
     assert backend.groups == [["hard", "3"]]
     assert ahead.groups == [["1"], ["2"], ["4", "5"]]
+
+
+async def test_an_outcome_whose_caller_gives_up_while_it_is_committed_harms_nobody(
+    backend: HeldBackend, ahead: SlowAhead, mock_clock: trio.testing.MockClock
+) -> None:
+    """The job that took it along is answered, and nothing is pending."""
+    ahead.let.set()
+    group = GroupCommit(
+        backend, max_group=100, max_pending=1000, log=structlog.get_logger(), ahead=ahead
+    )
+    leaving = trio.CancelScope()
+    async with rigged(group, mock_clock) as rig:
+        await rig.call(Verb.SETTLE, "a", leaving)
+        ahead.let = trio.Event()
+        await rig.call(Verb.BEAR, "3")
+        assert rig.group.pending == 2
+        leaving.cancel()
+        await trio.testing.wait_all_tasks_blocked()
+        ahead.let.set()
+        await trio.testing.wait_all_tasks_blocked()
+        assert rig.answers["3"] == ["3"]
+        assert (rig.group.pending, rig.group.owed()) == (0, None)
+    assert ahead.groups == [["1"], ["2"], ["a", "3"]]
