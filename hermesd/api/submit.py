@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Final
 
 import trio
 
@@ -24,6 +25,10 @@ from hermesd.core.states import State
 
 __all__ = ["JobRequest", "SubmitAnswer", "Submitter"]
 
+
+# To name a member of an enumeration takes three times as long as a global.
+_QUEUED: Final = State.QUEUED
+_SCHEDULED: Final = State.SCHEDULED
 
 # What a job competes for a slot by: its type, queue and priority.
 _Kin = tuple[str, str, int]
@@ -91,10 +96,9 @@ class Submitter:
     def begin(self, request: JobRequest, answer: Answer) -> bool:
         """Take one job in without a wait; `answer` gets what `submit` would return or raise.
 
-        False, and nothing is done, for one that has a key, or that is seen through soonest by a
-        task of its own. Raises what is known to be wrong at once. `answer` must not raise.
+        False, and nothing is done, for one that has a key. Raises what is known to be wrong at once. `answer` must not raise.
         """
-        if request.idempotency_key is not None or self._intake.quiet:
+        if request.idempotency_key is not None:
             return False
         self._check_room()
         now = self._now()
@@ -141,7 +145,11 @@ class Submitter:
     ) -> Sequence[SubmitAnswer]:
         now = self._now()
         admitted = self._admission.jobs(requests, now, trace_context)
-        keys = [self._admission.key(request, principal, now) for request in requests]
+        key = self._admission.key
+        keys = [
+            None if request.idempotency_key is None else key(request, principal, now)
+            for request in requests
+        ]
         return await self._submit_together(admitted, keys, now)
 
     async def _submit_together(
@@ -158,38 +166,38 @@ class Submitter:
             self._patience.bound((wait,))
             await wait.all_in()
         answers = []
+        notes = batch.notes
         for index, entry in enumerate(submitted):
             job = entry.job
             if entry.repeated:
                 answers.append(repeated(job))
             elif index in waiters:
                 answers.append(routed(job, waiters[index]))
-            elif job.state is State.SCHEDULED:
+            elif job.state is _SCHEDULED:
                 answers.append(SubmitAnswer(job=job, routed="scheduled"))
             else:
-                note = batch.notes[job.type, job.queue, job.priority]
+                note = notes[job.type, job.queue, job.priority]
                 answers.append(SubmitAnswer(job=job, routed="queue", note=note))
         return answers
 
     def _route(self, jobs: Sequence[Job], now: float) -> _Batch:
         """Slots for as many as possible; once one of a kin has to wait, all that follow do too."""
         batch = _Batch()
+        notes, place, reserve = batch.notes, batch.jobs.append, batch.slots.append
         for job in jobs:
-            if job.state is State.SCHEDULED:
-                batch.jobs.append(job)
-                batch.slots.append(None)
+            slot = None
+            if job.state is _SCHEDULED:
                 batch.scheduled += 1
-                continue
-            kin = (job.type, job.queue, job.priority)
-            slot = None if kin in batch.notes else self._router.place_new(job)
-            if slot is not None:
-                batch.jobs.append(self._router.as_running(job, slot.view, now))
             else:
-                if kin not in batch.notes:
-                    batch.notes[kin] = self._router.explain(job)
-                batch.jobs.append(job)
-                batch.waiting[job.queue] += 1
-            batch.slots.append(slot)
+                kin = (job.type, job.queue, job.priority)
+                if kin not in notes and (slot := self._router.place_new(job)) is None:
+                    notes[kin] = self._router.explain(job)
+                if slot is None:
+                    batch.waiting[job.queue] += 1
+                else:
+                    job = self._router.as_running(job, slot.view, now)
+            place(job)
+            reserve(slot)
         return batch
 
     async def _store(
@@ -229,6 +237,8 @@ class Submitter:
     ) -> dict[int, Waiter]:
         """Tell the ledger and the dispatchers what is committed; who is waited for, by index."""
         fresh: dict[tuple[_Kin, State], list[Job]] = {}
+        last: tuple[_Kin, State] | None = None
+        jobs: list[Job] = []
         direct: list[int] = []
         for index, (entry, slot) in enumerate(zip(submitted, batch.slots, strict=True)):
             job = entry.job
@@ -237,11 +247,13 @@ class Submitter:
                     slot.cancel()
                 continue
             alike = ((job.type, job.queue, job.priority), job.state)
-            fresh.setdefault(alike, []).append(job)
+            if alike != last:
+                last, jobs = alike, fresh.setdefault(alike, [])
+            jobs.append(job)
             if slot is not None:
                 direct.append(index)
         for (kin, state), jobs in fresh.items():
-            self._ledger.inserted(jobs, note=batch.notes[kin] if state is State.QUEUED else "")
+            self._ledger.inserted(jobs, note=batch.notes[kin] if state is _QUEUED else "")
         return {
             index: self._send(submitted[index].job, slot, wait)
             for index in direct

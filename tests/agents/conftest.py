@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ import trio.testing
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from agents.world import Api, open_api
+from hermesd.core.records import Submission, Submitted
 
 
 @pytest.fixture
@@ -25,3 +26,17 @@ async def api(clock: trio.testing.MockClock) -> AsyncIterator[Api]:
     """An api whose agents are driven pass by pass."""
     async with open_api() as opened:
         yield opened
+
+
+@pytest.fixture
+def inserting(api: Api, monkeypatch: pytest.MonkeyPatch) -> list[trio.lowlevel.Task]:
+    """The tasks in which the store was called."""
+    tasks: list[trio.lowlevel.Task] = []
+    insert = api.jobs.insert
+
+    async def noting(submission: Submission) -> Sequence[Submitted]:
+        tasks.append(trio.lowlevel.current_task())
+        return await insert(submission)
+
+    monkeypatch.setattr(api.jobs, "insert", noting)
+    return tasks

@@ -3,45 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import pytest
 import trio
 from trio.testing import MockClock
 
 from agents.scripted import Reply, ScriptedWorker
+from agents.submits import Answer, forgets, goes_down, kinds, quiet, submitted
 from agents.world import Api, open_api, until
 from hermesd.api.intake import MOST_JOBS, QUIET
 from hermesd.api.ledger import Ledger
 from hermesd.api.lone import Lone
-from hermesd.api.submit import JobRequest, SubmitAnswer
+from hermesd.api.submit import SubmitAnswer
 from hermesd.core.errors import HermesError, OutcomeUnknown, QueueFull, StoreUnavailable, Unstorable
 from hermesd.core.fleet import Acceptance, DispatchBatch
-from hermesd.core.records import Submission, Submitted
 from hermesd.core.states import State
-
-Answer = SubmitAnswer | HermesError
-
-
-async def submitted(api: Api, *types: str) -> list[Answer]:
-    """The answers on jobs of these types, each submitted by a client of its own."""
-    answers: dict[int, Answer] = {}
-
-    async def client(number: int, name: str) -> None:
-        try:
-            answers[number] = await api.submit(name)
-        except HermesError as error:
-            answers[number] = error
-
-    async with trio.open_nursery() as clients:
-        for number, name in enumerate(types):
-            clients.start_soon(client, number, name)
-    return [answers[number] for number in range(len(types))]
-
-
-def kinds(answers: list[Answer]) -> list[object]:
-    """How each was routed, or which error it got."""
-    return [one.routed if isinstance(one, SubmitAnswer) else type(one) for one in answers]
 
 
 async def test_submits_that_come_together_are_one_call_of_the_store(
@@ -112,16 +89,8 @@ async def test_one_that_cannot_be_stored_fails_alone(api: Api, clock: MockClock)
     assert api.state.tally.waiting_in("default") == 2
 
 
-def _goes_down(api: Api) -> None:
-    api.jobs.down = True
-
-
-def _forgets(api: Api) -> None:
-    api.jobs.unknown = 1
-
-
 @pytest.mark.parametrize(
-    ("spoil", "error"), [(_goes_down, StoreUnavailable), (_forgets, OutcomeUnknown)]
+    ("spoil", "error"), [(goes_down, StoreUnavailable), (forgets, OutcomeUnknown)]
 )
 async def test_a_failed_call_is_told_to_each_and_frees_its_place(
     clock: MockClock, spoil: Callable[[Api], None], error: type[HermesError]
@@ -181,26 +150,6 @@ async def test_a_defect_after_the_commit_ends_nobody_else(
     assert kinds(await submitted(api, "note")) == ["direct"]
 
 
-async def quiet(api: Api) -> None:
-    """So many jobs come one after another that the next one is not waited for company."""
-    for _ in range(QUIET):
-        await api.submit("chime")
-
-
-@pytest.fixture
-def inserting(api: Api, monkeypatch: pytest.MonkeyPatch) -> list[trio.lowlevel.Task]:
-    """The tasks in which the store was called."""
-    tasks: list[trio.lowlevel.Task] = []
-    insert = api.jobs.insert
-
-    async def noting(submission: Submission) -> Sequence[Submitted]:
-        tasks.append(trio.lowlevel.current_task())
-        return await insert(submission)
-
-    monkeypatch.setattr(api.jobs, "insert", noting)
-    return tasks
-
-
 async def test_a_job_without_company_is_seen_through_in_its_own_task(
     api: Api, clock: MockClock, inserting: list[trio.lowlevel.Task]
 ) -> None:
@@ -248,7 +197,7 @@ async def test_company_ends_the_quiet(api: Api, clock: MockClock) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "error"), [(_goes_down, StoreUnavailable), (_forgets, OutcomeUnknown)]
+    ("spoil", "error"), [(goes_down, StoreUnavailable), (forgets, OutcomeUnknown)]
 )
 async def test_a_job_without_company_that_is_not_stored_frees_its_slot(
     api: Api, clock: MockClock, spoil: Callable[[Api], None], error: type[HermesError]
@@ -325,83 +274,3 @@ async def test_a_defect_after_a_commit_without_company_ends_nobody(
     await until(lambda: len(worker.held) == QUIET + 1, "the worker to get it")
     assert not api.agents.lines.take_strays()
     assert kinds(await submitted(api, "note")) == ["direct"]
-
-
-def begun(api: Api, *types: str) -> list[Answer]:
-    """The answers on jobs of these types, to which they are added; none has a task."""
-    answers: list[Answer] = []
-
-    def answer(told: SubmitAnswer | Exception) -> None:
-        assert isinstance(told, SubmitAnswer | HermesError)
-        answers.append(told)
-
-    for name in types:
-        assert api.agents.submitter.begin(JobRequest(type=name), answer)
-    return answers
-
-
-async def test_jobs_without_tasks_go_together(api: Api, clock: MockClock) -> None:
-    """In one call of the store, to a worker or to wait, and each is answered."""
-    worker = ScriptedWorker(slots={"async": 2})
-    await worker.open(api.nursery)
-    await worker.join(api)
-    before = api.jobs.calls
-    answers = begun(api, "note", "grind", "note", "chime")
-    await until(lambda: len(answers) == 4, "the answers")
-    assert api.jobs.calls == before + 1
-    assert sorted(map(str, kinds(answers))) == ["direct"] * 2 + ["queue"] * 2
-    for one in answers:
-        assert isinstance(one, SubmitAnswer)
-        assert await api.job(one.job.id) == one.job
-
-
-async def test_a_job_that_nobody_is_beside_is_left_to_a_task(api: Api, clock: MockClock) -> None:
-    """Which sees it through; and so is one with a key."""
-    await quiet(api)
-    told: list[SubmitAnswer | Exception] = []
-    begin = api.agents.submitter.begin
-    assert not begin(JobRequest(type="note"), told.append)
-    assert not begin(JobRequest(type="note", idempotency_key="k"), told.append)
-    async with trio.open_nursery() as clients:
-        clients.start_soon(submitted, api, "note", "note")
-        await until(lambda: api.agents.intake.quiet is False, "company")
-        answers = begun(api, "note")
-    await until(lambda: bool(answers), "the answer")
-    assert not told
-
-
-@pytest.mark.parametrize(
-    ("spoil", "error"), [(_goes_down, StoreUnavailable), (_forgets, OutcomeUnknown)]
-)
-async def test_what_is_not_stored_is_told_also_without_tasks(
-    clock: MockClock, spoil: Callable[[Api], None], error: type[HermesError]
-) -> None:
-    """Their places are free again, and what passes the limits is refused at once."""
-    config = {"api": {"max_waiting_jobs": 3, "max_pending_submits": 4}}
-    async with open_api(config) as api:
-        spoil(api)
-        answers = begun(api, "note", "note", "note")
-        with pytest.raises(QueueFull):
-            begun(api, "note")
-        await until(lambda: len(answers) == 3, "the answers")
-        assert kinds(answers) == [error] * 3
-        api.jobs.down = False
-        later = begun(api, "note", "note", "note")
-        await until(lambda: len(later) == 3, "the answers")
-        assert kinds(later) == ["queue"] * 3
-
-
-async def test_the_end_of_the_services_leaves_nothing_unanswered(clock: MockClock) -> None:
-    """Also where no task waits for it."""
-    async with open_api() as api:
-        committed = api.jobs.after = trio.Event()
-        before = api.jobs.calls
-        answers = begun(api, "note", "note")
-        await until(lambda: api.jobs.calls > before, "the commit")
-        api.nursery.cancel_scope.cancel()
-        with trio.CancelScope(shield=True):
-            later = begun(api, "chime")
-            await trio.testing.wait_all_tasks_blocked()
-            committed.set()
-            await until(lambda: len(answers) + len(later) == 3, "the answers")
-        assert kinds(answers + later) == ["queue"] * 3

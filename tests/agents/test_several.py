@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from copy import copy
 from typing import NamedTuple
 
 import msgspec
@@ -140,6 +141,29 @@ async def test_ended_jobs_are_counted_again_when_an_api_is_gone(
     assert counted(pair.two) == {State.SUCCEEDED: 5}
     pair.buses[0].cut()
     await until(lambda: not counted(pair.two), "the count of all", 10 * SUSPECT_SECONDS)
+
+
+async def test_a_doubt_that_comes_during_a_count_of_all_has_another_one_follow(
+    pair: Pair, clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was missed then may be missing in that count."""
+    two = pair.two
+    reader = copy(two.store.reader)  # the other api has its own
+    count, begun = reader.counts, list[float]()
+
+    async def slowly(*, live: bool = False) -> Counts:
+        if not live:
+            begun.append(trio.current_time())
+            await trio.sleep(1)
+        return await count(live=live)
+
+    await trio.sleep(2 * SUSPECT_SECONDS)
+    monkeypatch.setattr(reader, "counts", slowly)
+    monkeypatch.setattr(two.state, "reader", reader)
+    two.agents.feeder.recount()
+    await until(lambda: bool(begun), "the count of all")
+    two.agents.feeder.recount()
+    await until(lambda: len(begun) == 2, "another one", 10 * SUSPECT_SECONDS)
 
 
 async def test_a_lost_word_costs_a_delay_only(pair: Pair, clock: MockClock) -> None:
