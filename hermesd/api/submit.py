@@ -96,7 +96,8 @@ class Submitter:
     def begin(self, request: JobRequest, answer: Answer) -> bool:
         """Take one job in without a wait; `answer` gets what `submit` would return or raise.
 
-        False, and nothing is done, for one that has a key. Raises what is known to be wrong at once. `answer` must not raise.
+        False, and nothing is done, for one that has a key. Raises what is known to be wrong at
+        once. `answer` must not raise.
         """
         if request.idempotency_key is not None:
             return False

@@ -1,4 +1,9 @@
-"""Databases for deployments: with `--postgresql`, a fresh one each on one private server."""
+"""Databases for deployments: with `--postgresql`, a fresh one each on one private server.
+
+By its socket where that is asked for, as a deployment on one machine may do (measured, a statement
+there and its answer back: 36 against 45 µs, both processes together 35 against 44 of processor
+time).
+"""
 
 from __future__ import annotations
 
@@ -6,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+from urllib.parse import quote, urlsplit
 
 import psycopg
 
@@ -13,10 +19,11 @@ from tests.bench.peers.servers import postgresql
 
 
 class Databases:
-    """On the PostgreSQL server at `url`."""
+    """On the PostgreSQL server at `url`, reached by its socket in `folder` if there is one."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, folder: Path | None) -> None:
         self._url = url
+        self._folder = folder
         self._numbers = count(1)
 
     def settings(self) -> dict[str, str]:
@@ -24,12 +31,19 @@ class Databases:
         name = f"bench_{next(self._numbers)}"
         with psycopg.connect(self._url, autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {name}".encode())
-        return {"HERMES_STORE__URL": f"{self._url.rpartition('/')[0]}/{name}"}
+        return {"HERMES_STORE__URL": self._place(name)}
+
+    def _place(self, name: str) -> str:
+        if self._folder is None:
+            return f"{self._url.rpartition('/')[0]}/{name}"
+        server = urlsplit(self._url)
+        where = f"host={quote(str(self._folder), safe='')}&port={server.port}"
+        return f"postgresql://{server.username}@/{name}?{where}"
 
 
 @contextmanager
-def databases(folder: Path) -> Iterator[Databases]:
+def databases(folder: Path, *, by_socket: bool = False) -> Iterator[Databases]:
     """A private server (see `servers.postgresql`); its files are in `folder`."""
     folder.mkdir()
     with postgresql(folder) as url:
-        yield Databases(url)
+        yield Databases(url, folder if by_socket else None)

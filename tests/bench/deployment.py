@@ -110,8 +110,12 @@ class Deployment:
 
 
 def environment(folder: Path, port: int, settings: Mapping[str, str]) -> dict[str, str]:
-    """The configuration of every process over `folder`; nothing of the caller's own."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("HERMES_")}
+    """The configuration of every process over `folder`; nothing of the caller's own.
+
+    Bytecode is kept from one start to the next, as it is where hermesd is installed.
+    """
+    others = ("HERMES_", "PYTHONDONTWRITEBYTECODE")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(others)}
     control = free_port()
     return {
         **kept,

@@ -38,8 +38,8 @@ LONG = frozenset({8, 11})
 FIGURES = tuple(range(1, 12))
 OF_SQLITE = frozenset({9, 11})  # of the broker and the pages
 PRIVATE_SERVER = (
-    "PostgreSQL: private, with fsync and synchronous_commit on and a log of 1 GB that is used "
-    "again (min_wal_size; max_wal_size is 4 GB); a database a deployment"
+    "PostgreSQL: private, reached by its socket, with fsync and synchronous_commit on and a log of "
+    "1 GB that is used again (min_wal_size; max_wal_size is 4 GB); a database a deployment"
 )
 
 
@@ -98,7 +98,7 @@ def main(given: Sequence[str]) -> int:
         if told.postgresql or told.turns:
             folder.chmod(0o755)  # the server may run as a user of its own
             print(PRIVATE_SERVER)
-            found = stack.enter_context(databases(folder / "postgresql"))
+            found = stack.enter_context(databases(folder / "postgresql", by_socket=True))
             chosen = _without(board, chosen, OF_SQLITE | ({6} if told.turns else set()))
         if told.turns:
             written = Turns(setting, found)

@@ -108,6 +108,7 @@ def _rabbitmq_environ(folder: Path, port: int, epmd_port: int) -> Mapping[str, s
 def postgresql(folder: Path) -> Iterator[str]:
     """A cluster of its own that syncs every commit; yields the URL of its first database.
 
+    It listens on loopback, and at a socket in `folder`.
     Its log has files to be used again, as that of a server which has been up for long: a new one
     stops all writers for each 16 MB, while it makes and syncs another file (measured: 50 to 90 ms).
     """
@@ -120,7 +121,7 @@ def postgresql(folder: Path) -> Iterator[str]:
     )
     settings = {
         "listen_addresses": "127.0.0.1",
-        "unix_socket_directories": "",
+        "unix_socket_directories": str(folder),
         "fsync": "on",
         "synchronous_commit": "on",
         "min_wal_size": f"{LOG_FILES * 16}MB",
