@@ -7,9 +7,10 @@ handler waits, its hand is its own until it has ended, and others are called for
 
 from __future__ import annotations
 
+import sys
 import types
 from collections import deque
-from collections.abc import Callable, Coroutine, Generator, Sequence
+from collections.abc import Callable, Container, Coroutine, Generator, Sequence
 from contextvars import Context, copy_context
 from operator import attrgetter
 from typing import Any, Final
@@ -18,6 +19,7 @@ import trio
 
 from hermesd.core.outcome import Outcome
 from hermesd.handlers.contract import Handler
+from hermesd.resting import Resting
 from hermesd.worker.attempt import Attempts, Ended
 from hermesd.worker.leases import Running
 
@@ -27,6 +29,11 @@ _scopes_around: Final[Callable[[trio.lowlevel.Task], object]] = (
     attrgetter("_cancel_status")
     if hasattr(trio.lowlevel.Task, "_cancel_status")
     else lambda _: trio.current_effective_deadline()
+)
+
+# The tasks that hold a trio.Lock, which is broken for all when its holder ends. No public word.
+_HOLDERS: Final[Container[trio.lowlevel.Task]] = getattr(
+    sys.modules.get("trio._core._parking_lot"), "GLOBAL_PARKING_LOT_BREAKER", ()
 )
 
 CALLED_AT_ONCE: Final = 2  # for what stands behind a handler that waits: they double with each
@@ -45,7 +52,7 @@ class Crew:
         self.context = copy_context()  # what each handler finds, whatever others have set in theirs
         self._jobs = jobs
         self._called = 0  # hands that have not begun yet
-        self._resting: list[trio.lowlevel.Task] = []
+        self._resting = Resting()
 
     def take(self, accepted: Sequence[tuple[Running, Handler]]) -> None:
         """Run them, beside all others."""
@@ -57,9 +64,7 @@ class Crew:
         """See to it that so many hands, if there are jobs for them, begin with what has come."""
         while self._called < min(most, len(self.come)):
             self._called += 1
-            if self._resting:
-                trio.lowlevel.reschedule(self._resting.pop())
-            else:
+            if not self._resting.call():
                 self.context.run(self._jobs.start_soon, self._work)  # not in that of who calls
 
     async def _work(self) -> None:
@@ -70,16 +75,8 @@ class Crew:
             spoilt = await _Hand(self).work() or task.child_nurseries
             if spoilt or len(self._resting) >= MOST_RESTING:
                 return
-            await self._rest(task)
-
-    async def _rest(self, task: trio.lowlevel.Task) -> None:
-        def leave(_: object) -> trio.lowlevel.Abort:
-            self._resting.remove(task)
-            return trio.lowlevel.Abort.SUCCEEDED
-
-        self._resting.append(task)
-        task.context = self.context.copy()  # it goes on as a new task would
-        await trio.lowlevel.wait_task_rescheduled(leave)
+            task.context = self.context.copy()  # it goes on as a new task would
+            await self._resting.rest()
 
 
 class _Hand:
@@ -100,9 +97,10 @@ class _Hand:
         self._over: list[Ended] = []
 
     async def work(self) -> bool:
-        """Run what has come until nothing is left, or one of them has waited: then it is True.
+        """Run what has come until nothing is left, or one of them spoilt the task: then it is True.
 
-        Its task has gone on in that one's context then: others take what is behind it.
+        One that has waited, in whose context the task has gone on, or that has left a lock held:
+        others take what is behind it.
         """
         while self._crew.come:
             scope = trio.CancelScope()
@@ -121,7 +119,7 @@ class _Hand:
                 seconds = self._attempts.now() - self._began
                 # Of one that has waited, this step still runs within its own: so a copy.
                 await self._attempts.over((run, outcome, seconds, self._context.copy()))
-                if self._waited:
+                if self._waited or self._task in _HOLDERS:
                     self._crew.call()
                     return True
         return False
@@ -147,6 +145,7 @@ class _Hand:
                 self._waited
                 or run.why is not None
                 or _scopes_around(self._task) is not within
+                or self._task in _HOLDERS
                 or attempts.has_told(run)
             ):
                 return

@@ -377,6 +377,30 @@ async def test_what_an_observer_sets_as_a_job_ends_does_not_reach_a_later_one(
     assert seen == ["nobody", "nobody"]
 
 
+@pytest.mark.parametrize("fails", [False, True])
+async def test_a_lock_that_a_handler_leaves_held_is_broken(
+    autojump_clock: MockClock, fails: bool
+) -> None:
+    """As where each job has a task: nobody waits for it for ever, or is taken for its holder."""
+    lock = trio.Lock()
+
+    async def handle(payload: str) -> None:
+        if payload != "leaves it":
+            async with lock:
+                return
+        lock.acquire_nowait()
+        if fails:
+            raise ValueError
+
+    async with crew(handle) as worker:
+        worker.dispatch("leaves it", "wants it", "wants it too", ids="abc")
+        with trio.fail_after(TIMEOUT_SECONDS - 1):
+            await worker.state.leases.wait_idle()
+    assert worker.kinds == [FAILED if fails else SUCCEEDED, FAILED, FAILED]
+    errors = [worker.outcome(job_id).error for job_id in "bc"]
+    assert all(error and "BrokenResourceError" in error.traceback for error in errors)
+
+
 async def test_a_nursery_that_a_handler_leaves_open_ends_the_worker_at_once(
     autojump_clock: MockClock,
 ) -> None:
