@@ -96,11 +96,12 @@ class Admission:
         most = self._live.config.api.max_batch_items
         if len(requests) > most:
             raise TooLarge(f"a batch has at most {most} jobs")
+        self._keep_terms()
         jobs: list[Job] = []
         errors: list[dict[str, object]] = []
         for index, request in enumerate(requests):
             try:
-                jobs.append(self.job(request, now, trace_context))
+                jobs.append(self._job(request, now, trace_context))
             except HermesError as error:
                 errors.append(
                     {"index": index, "type": error.slug, "detail": error.detail, **error.extra}
@@ -116,8 +117,12 @@ class Admission:
 
     def job(self, request: JobRequest, now: float, trace_context: str | None = None) -> Job:
         """The queued or scheduled job that a request asks for; raises what is wrong with it."""
+        self._keep_terms()
+        return self._job(request, now, trace_context)
+
+    def _job(self, request: JobRequest, now: float, trace_context: str | None) -> Job:
         config = self._live.config
-        terms = self._terms_of(request.type)
+        terms = self._terms.get(request.type) or self._terms_of(request.type)
         if len(request.payload) > config.api.max_payload_bytes:
             raise TooLarge(
                 f"the payload has {len(request.payload)} bytes, "
@@ -157,21 +162,21 @@ class Admission:
             trace_context=trace_context,
         )
 
+    def _keep_terms(self) -> None:
+        """Forget them where configuration or catalogue is another."""
+        jobs, version = self._live.config.jobs, self._catalogue.version
+        known_jobs, known_version = self._terms_of_version
+        if jobs is not known_jobs or version != known_version:
+            self._terms.clear()
+            self._terms_of_version = (jobs, version)
+
     def _terms_of(self, name: str) -> _Terms:
         """Those of a type called so; raises UnknownType, InvalidValue where it cannot be one."""
         jobs = self._live.config.jobs
-        known_jobs, known_version = self._terms_of_version
-        if (
-            jobs is not known_jobs
-            or self._catalogue.version != known_version
-            or len(self._terms) >= MOST_TERMS
-        ):
+        job_type = self._catalogue.find(check_type_name(name))
+        if len(self._terms) >= MOST_TERMS:
             self._terms.clear()
-            self._terms_of_version = (jobs, self._catalogue.version)
-        terms = self._terms.get(name)
-        if terms is None:
-            job_type = self._catalogue.find(check_type_name(name))
-            terms = self._terms[name] = _terms(job_type, jobs.types.get(name), jobs)
+        terms = self._terms[name] = _terms(job_type, jobs.types.get(name), jobs)
         return terms
 
     def _max_attempts(self, asked: int | None, terms: _Terms) -> int:

@@ -71,10 +71,14 @@ class Ledger:
         if not assigned:
             return
         groups: dict[tuple[Any, ...], list[tuple[Job, Job]]] = {}
+        last: tuple[Any, ...] | None = None
+        group: list[tuple[Job, Job]] = []
         for pair in assigned:
             before, now = pair
             alike = (before.state, now.type, now.queue, now.priority, now.rung, now.started_at)
-            groups.setdefault(alike, []).append(pair)
+            if alike != last:
+                last, group = alike, groups.setdefault(alike, [])
+            group.append(pair)
         for group in groups.values():
             self._assigned_alike(group)
         jobs = [now for _, now in assigned]

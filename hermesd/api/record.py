@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from hermesd.api.ledger import Ledger
@@ -63,12 +63,12 @@ class Recorder:
         jobs = await self._jobs(view, outcomes)
         verdicts = [Verdict.UNKNOWN] * len(outcomes)
         settling: list[_Settling] = []
-        for index, outcome in enumerate(outcomes):
-            token = outcome.token
-            job = jobs.get(token.job_id)
-            if job is not None and job.lease == token.lease:
+        for index, (outcome, job) in enumerate(zip(outcomes, jobs, strict=True)):
+            if job is None:
+                continue
+            if job.lease == outcome.token.lease:
                 settling.append((index, job, self.settlement(outcome, job, now)))
-            elif job is not None:
+            else:
                 verdicts[index] = Verdict.DROPPED
         if settling:
             answers = await self._state.jobs.settle([settlement for _, _, settlement in settling])
@@ -98,22 +98,26 @@ class Recorder:
 
     async def _jobs(
         self, view: WorkerView | None, outcomes: Sequence[Outcome]
-    ) -> Mapping[str, Job]:
-        """The jobs of the outcomes: from memory where this api gave them out, else the store's."""
+    ) -> Sequence[Job | None]:
+        """The job of each outcome: from memory where this api gave it out, else the store's."""
         held = view.held if view is not None else {}
-        jobs: dict[str, Job] = {}
+        jobs: list[Job | None] = []
         missing: list[str] = []
         for outcome in outcomes:
             token = outcome.token
             mine = held.get(token.job_id)
             if mine is not None and mine.job.lease == token.lease:
-                jobs[token.job_id] = mine.job
+                jobs.append(mine.job)
             else:
+                jobs.append(None)
                 missing.append(token.job_id)
-        if missing:
-            for job in await self._state.reader.get_many(missing):
-                jobs.setdefault(job.id, job)
-        return jobs
+        if not missing:
+            return jobs
+        read = {job.id: job for job in await self._state.reader.get_many(missing)}
+        return [
+            read.get(outcome.token.job_id) if job is None else job
+            for outcome, job in zip(outcomes, jobs, strict=True)
+        ]
 
 
 def _unstorable(settlement: Settlement) -> Settlement:

@@ -15,11 +15,15 @@ from hermesd.core.outcome import Settlement
 from hermesd.core.records import Assignment, Submitted, Verdict
 from hermesd.core.states import Move
 from hermesd.stores.backend import Evidence, Part, Verb
-from hermesd.stores.insertion import admitted
-from hermesd.stores.micros import micros, micros_or_none
-from hermesd.stores.moves import assigned
+from hermesd.stores.insertion import admitted_all
+from hermesd.stores.micros import micros
+from hermesd.stores.moves import at_worker
 from hermesd.stores.order import OrderKeys
-from hermesd.stores.rows import row_of, text
+from hermesd.stores.rows import row_of
+
+# To name a member of an enumeration takes three times as long as a global.
+_SUCCEED: Final = Move.SUCCEED
+_ASSIGN: Final = Move.ASSIGN
 
 SUCCEEDED: Final = ("id", "lease", "result", "at", "started_us")
 ASSIGNED: Final = (
@@ -62,9 +66,9 @@ class HotRows:
             if any(submission.keys):
                 return None
             return [[Submitted(job=job) for job in self._bear(submission.jobs, part.at)]]
-        if part.verb is Verb.SETTLE and all(map(_is_plain_success, part.items)):
+        if part.verb is Verb.SETTLE:
             return self._succeed(part.items)
-        if part.verb is Verb.ASSIGN and all(map(_is_known, part.items)):
+        if part.verb is Verb.ASSIGN:
             return self._assign(part.items)
         return None
 
@@ -74,59 +78,47 @@ class HotRows:
         return [row_of(job, place) for job, place in self.newborn]
 
     def _bear(self, asked: Sequence[Job], at: float) -> list[Job]:
-        jobs = [admitted(job, at) for job in asked]
-        place = self._keys.next
-        self.newborn += [(job, place(at)) for job in jobs]
+        jobs = admitted_all(asked, at)
+        self.newborn += zip(jobs, self._keys.several(at, len(jobs)), strict=True)
         self.evidence = (jobs[0].id, str(jobs[0].state), jobs[0].lease)
         return jobs
 
-    def _succeed(self, settlements: Sequence[Settlement]) -> list[Verdict]:
-        self.succeeded += [
-            (
-                one.token.job_id,
-                one.token.lease,
-                None if one.result is None else text(one.result),
-                micros(one.at),
-                micros_or_none(one.started_at),
-            )
-            for one in settlements
-        ]
+    def _succeed(self, settlements: Sequence[Settlement]) -> list[Verdict] | None:
+        """None, and nothing added, unless each is written without reading its job."""
+        rows: list[tuple[Any, ...]] = []
+        at, at_us = 0.0, 0  # many share their times
+        since, since_us = 0.0, 0
+        for one in settlements:
+            if one.move is not _SUCCEED or one.attempts is not None or one.crash_count is not None:
+                return None
+            token, result, started = one.token, one.result, one.started_at
+            if one.at != at:
+                at, at_us = one.at, micros(one.at)
+            if started is not None and started != since:
+                since, since_us = started, micros(started)
+            told = None if result is None else str(result, "utf-8")
+            begun = None if started is None else since_us
+            rows.append((token.job_id, token.lease, told, at_us, begun))
+        self.succeeded += rows
         token = settlements[0].token
         self.evidence = (token.job_id, "succeeded", token.lease)
         self.mark = micros(settlements[0].at)
         return [Verdict.RECORDED] * len(settlements)
 
     def _assign(self, assignments: Sequence[Assignment]) -> list[Job] | None:
-        changes = [assigned(one.job, one) for one in assignments]
-        jobs = [change.after for change in changes if change is not None]
-        if len(jobs) != len(assignments):
-            return None
-        self.assigned += [
-            (
-                job.id,
-                job.lease - 1,
-                job.lease,
-                job.attempts,
-                job.rung,
-                job.assigned_by,
-                job.worker_id,
-                job.incarnation,
-                micros(job.updated_at),
-                micros_or_none(job.started_at),
-            )
-            for job in jobs
-        ]
+        """None, and nothing added, unless each is of a queued job that the caller has read."""
+        jobs: list[Job] = []
+        rows: list[tuple[Any, ...]] = []
+        for one in assignments:
+            job = at_worker(one.job, one) if one.move is _ASSIGN else None
+            if job is None:
+                return None
+            jobs.append(job)
+            lease, at_us = job.lease, micros(job.updated_at)
+            own = (job.id, lease - 1, lease, job.attempts)
+            to = (job.rung, job.assigned_by, job.worker_id, job.incarnation)
+            rows.append((*own, *to, at_us, at_us))
+        self.assigned += rows
         self.evidence = (jobs[0].id, "running", jobs[0].lease)
-        self.mark = micros_or_none(jobs[0].started_at)
+        self.mark = rows[0][-1]
         return jobs
-
-
-def _is_plain_success(item: Settlement) -> bool:
-    """Whether it is written without reading its job."""
-    return item.move is Move.SUCCEED and item.attempts is None and item.crash_count is None
-
-
-def _is_known(item: Assignment) -> bool:
-    """Whether it is of a queued job that the caller has read, so that it needs no reading."""
-    job = item.job
-    return item.move is Move.ASSIGN and job is not None and job.lease == item.token.lease

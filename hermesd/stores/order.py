@@ -19,3 +19,9 @@ class OrderKeys:
         """The place of a job that enters a queue at `at`, in seconds."""
         self._last = max(self._last + 1, micros(at))
         return self._last
+
+    def several(self, at: float, jobs: int) -> range:
+        """The places of so many jobs that enter queues at `at`, in their order."""
+        first = self.next(at)
+        self._last = first + jobs - 1
+        return range(first, first + jobs)

@@ -229,7 +229,8 @@ class SubmitRoutes:
         """Once for those of a batch that are alike, which are mostly all of them."""
         numbers: dict[tuple[str, str, str], int] = {}
         for each in submitted:
-            alike = (each.job.type, each.job.queue, _result(each))
+            job = each.job
+            alike = (job.type, job.queue, "repeated" if each.repeated else each.routed)
             numbers[alike] = numbers.get(alike, 0) + 1
         for (job_type, queue, result), jobs in numbers.items():
             self._services.metrics.submitted(job_type, queue, result, jobs)

@@ -1,12 +1,13 @@
-"""New jobs as JSON texts that say once what many of them share.
+"""Changes of many jobs as JSON texts of what is each one's own, beside what they share.
 
-That halves SQLite's work (measured: 7.1 against 3.5 µs a job), and ours: only one row of each
-family is made whole.
+That saves SQLite much of its work, and us ours: nothing is parsed for each row, and only one row of
+each family is made whole (measured, in microseconds of SQLite a job: 3.8 against 5.0 to insert, 4.2
+against 7.1 to assign, 3.2 against 5.0 to succeed).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from operator import attrgetter, itemgetter
 from typing import Any, Final
 
@@ -14,29 +15,33 @@ import msgspec
 
 from hermesd.core.job import Job
 from hermesd.stores.micros import PER_SECOND
-from hermesd.stores.rows import COLUMNS, refuse_nul, row_of, text
-from hermesd.stores.sqlite.statements import SHARED
+from hermesd.stores.rows import COLUMNS, as_json, refuse_nul, row_of
+from hermesd.stores.sqlite.statements import KEY_DIGITS, SHARED
 
 FEWEST_ALIKE: Final = 4  # so many, and it pays to say once what they share
-MOST_FAMILIES: Final = 16  # in one statement
+MOST_FAMILIES: Final = 16  # of one kind, in one statement
 
 Newborn = tuple[Job, int]  # with its place
+Row = tuple[Any, ...]
+Family = tuple[Row, int, str]  # what they share, how many they are, and the JSON of their own
 
+_KEY: Final = f"%s%0{KEY_DIGITS}d%s"
 _OWN: Final = ("id", "payload", "created_at", "updated_at", "enqueued_at", "started_at")
 _traits: Final = attrgetter(*(name for name in Job.__struct_fields__ if name not in _OWN))
 _shared: Final = itemgetter(*map(COLUMNS.index, SHARED))
 
 
-def families_of(newborn: Sequence[Newborn]) -> tuple[list[Newborn], list[str]]:
+def born_alike(newborn: Sequence[Newborn]) -> tuple[list[Newborn], list[Family]]:
     """Those that have little in common, and of all others each family as `INSERT_ALIKE` takes it.
 
-    Raises ItemFault for a NUL in any text, or the encoder's errors.
+    They share the values of SHARED, then `enqueued` and `started`. Raises ItemFault for a NUL in
+    any text, or the encoder's errors.
     """
     if len(newborn) < FEWEST_ALIKE:
         return list(newborn), []
-    families: list[tuple[tuple[Any, ...], list[Newborn]]] = []
+    families: list[tuple[Row, list[Newborn]]] = []
     odd: list[Newborn] = []
-    traits: tuple[Any, ...] | None = None
+    traits: Row | None = None
     family = odd
     for born in newborn:
         job = born[0]
@@ -51,13 +56,34 @@ def families_of(newborn: Sequence[Newborn]) -> tuple[list[Newborn], list[str]]:
             family = _family(found, families, odd)
         family.append(born)
     odd += [born for _, few in families if len(few) < FEWEST_ALIKE for born in few]
-    return odd, [_encoded(*one) for one in families if len(one[1]) >= FEWEST_ALIKE]
+    return odd, [_born(*one) for one in families if len(one[1]) >= FEWEST_ALIKE]
+
+
+def changed_alike(rows: Sequence[Row]) -> tuple[list[Row], list[Family]]:
+    """Rows of `HotRows.succeeded` or `.assigned`: the same, by all that stands behind their ids."""
+    if len(rows) < FEWEST_ALIKE:
+        return list(rows), []
+    families: dict[Row, list[str]] = {}
+    traits: Row | None = None
+    ids: list[str] = []
+    for row in rows:
+        found = row[1:]
+        if found != traits:
+            traits = found
+            ids = families.setdefault(found, [])
+        ids.append(row[0])
+    odd: list[Row] = []
+    many: list[Family] = []
+    for shared, own in families.items():
+        if len(own) >= FEWEST_ALIKE and len(many) < MOST_FAMILIES:
+            many.append((_checked(shared), len(own), _given(own, (own,))))
+        else:
+            odd += [(job_id, *shared) for job_id in own]
+    return odd, many
 
 
 def _family(
-    traits: tuple[Any, ...],
-    families: list[tuple[tuple[Any, ...], list[Newborn]]],
-    odd: list[Newborn],
+    traits: Row, families: list[tuple[Row, list[Newborn]]], odd: list[Newborn]
 ) -> list[Newborn]:
     for known, members in families:
         if known == traits:
@@ -68,14 +94,26 @@ def _family(
     return families[-1][1]
 
 
-def _encoded(traits: tuple[Any, ...], members: Sequence[Newborn]) -> str:
+def _born(traits: Row, members: Sequence[Newborn]) -> Family:
     unqueued, unstarted, _ = traits
-    whole = row_of(*members[0])
-    shared = (*_shared(whole), None if unqueued else 0, None if unstarted else 0)
-    own = [
-        (job.id, text(job.payload), round(job.created_at * PER_SECOND), place)
-        for job, place in members
-    ]
-    encoded = msgspec.json.encode((shared, own))
-    refuse_nul(encoded, (shared, *own))
+    shared = (*_shared(row_of(*members[0])), None if unqueued else 0, None if unstarted else 0)
+    own: dict[str, str] = {}
+    at, stamp = None, ""
+    for job, place in members:
+        if job.created_at != at:
+            at = job.created_at
+            stamp = f"{round(at * PER_SECOND):0{KEY_DIGITS}d}"
+        own[_KEY % (stamp, place, job.id)] = str(job.payload, "utf-8")
+    return _checked(shared), len(members), _given(own, (own, own.values()))
+
+
+def _given(own: Any, texts: Iterable[Iterable[Any]]) -> str:
+    encoded = msgspec.json.encode(own)
+    refuse_nul(encoded, texts)
     return encoded.decode()
+
+
+def _checked(shared: Row) -> Row:
+    """The same; raises ItemFault for a NUL in it, though it is no part of a JSON text itself."""
+    as_json((shared,))
+    return shared

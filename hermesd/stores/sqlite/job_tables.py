@@ -13,28 +13,30 @@ from hermesd.core.job import Token
 from hermesd.stores.hot import HotRows
 from hermesd.stores.rows import Row, as_json
 from hermesd.stores.sqlite import hot, statements
+from hermesd.stores.sqlite.connection import Connection
 from hermesd.stores.sqlite.fleet_tables import SqliteFleetTables, living
-from hermesd.stores.sqlite.rows import as_json_list, fetch
+from hermesd.stores.sqlite.rows import as_json_list, fetch, fetch_ids
 from hermesd.stores.tables import LateChange, Values
 
 
 class SqliteJobTables:
     """See `tables.JobTables`; SQLite has one writer at a time, so that there is nothing to lock."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def jobs(self, ids: Sequence[str]) -> Sequence[Row]:
+    def jobs(self, ids: Sequence[str], *, whole: bool = True) -> Sequence[Row]:
         """Those that exist."""
-        return fetch(self._connection, statements.JOBS_BY_ID, (as_json_list(ids),))
+        statement = statements.JOBS_BY_ID if whole else statements.LIGHT_BY_ID
+        return fetch(self._connection, statement, (as_json_list(ids),))
 
     def due(self, at_us: int, limit: int) -> Sequence[str]:
         """The earliest first."""
-        return self._ids(statements.DUE_IDS, at_us, limit)
+        return fetch_ids(self._connection, statements.DUE_IDS, (at_us, limit), limit)
 
     def orphans(self, limit: int) -> Sequence[str]:
         """In no particular order."""
-        return self._ids(statements.ORPHAN_IDS, limit)
+        return fetch_ids(self._connection, statements.ORPHAN_IDS, (limit,), limit)
 
     def living(self, incarnations: Iterable[str]) -> frozenset[str]:
         """Known and not fenced."""
@@ -74,7 +76,7 @@ class SqliteJobTables:
     def hot(self, rows: HotRows) -> None:
         """By the triggers of the view."""
         try:
-            hot.run(self._connection, hot.values(rows))
+            hot.run(self._connection, hot.statement(rows))
         except sqlite3.Error as error:
             if hot.is_late(error):
                 raise LateChange from error
@@ -89,15 +91,11 @@ class SqliteJobTables:
         self._connection.execute(statements.PURGE_KEYS, (at_us,))
         return count
 
-    def _ids(self, statement: str, *values: int) -> list[str]:
-        (found,) = self._connection.execute(statement, values).fetchone()
-        return msgspec.json.decode(found, type=list[str])
-
 
 class SqliteTables:
     """All of the file, within one transaction of `connection`."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self.jobs = SqliteJobTables(connection)
         self.fleet = SqliteFleetTables(connection)
         self._connection = connection

@@ -1,6 +1,6 @@
 """The statements that write, each for a whole group with one JSON text as its parameter.
 
-Those named `_ALL` stand in triggers, with the parameter's name in place of `?` (see `hot`).
+Those named `_ALL` and `_ALIKE` stand in triggers (see `hot`), with a column's name in place of `?`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Final
 from hermesd.core.notes import LINE_BYTES
 from hermesd.stores.hot import ASSIGNED, SUCCEEDED
 from hermesd.stores.rows import CHANGING, COLUMNS
-from hermesd.stores.sqlite.rows import AS_JSON
+from hermesd.stores.sqlite.rows import AS_JSON, BRIEF, LIGHT
 from hermesd.stores.tables import EVENT, KEY
 
 
@@ -30,8 +30,11 @@ INSERT_ALL: Final = (
     f"INSERT INTO jobs ({', '.join(COLUMNS)}) SELECT {_unpacked(COLUMNS)} FROM {_GIVEN}"
 )
 
-# SHARED, enqueued_us and started_us as what to add to created_us (0, or NULL for none); and for
-# each job its id, payload, created_us and order_key.
+# Of many alike all but what is each one's own is said once: in the columns of the view (see `hot`)
+# named so. `given` is a JSON object then, of a key for each job (KEY_DIGITS of its time of creation
+# and as many of its place, then its id) its payload: nothing is parsed for each row. `enqueued` and
+# `started` are what to add to that time (0, or NULL for none).
+KEY_DIGITS: Final = 19  # an INTEGER has no more
 SHARED: Final = tuple(
     name
     for name in COLUMNS
@@ -41,15 +44,19 @@ SHARED: Final = tuple(
         *("created_us", "updated_us", "enqueued_us", "started_us"),
     )
 )
-_SINCE: Final = {"enqueued_us": "at + enqueued", "started_us": "at + started"}
-_AT: Final = {"created_us": "at", "updated_us": "at"}
+_OF_KEY: Final = {
+    "created_us": "at",
+    "updated_us": "at",
+    "enqueued_us": "at + NEW.enqueued",
+    "started_us": "at + NEW.started",
+} | {name: name for name in ("id", "payload", "order_key")}
 INSERT_ALIKE: Final = (
     f"INSERT INTO jobs ({', '.join(COLUMNS)}) "
-    f"SELECT {', '.join((_SINCE | _AT).get(name, name) for name in COLUMNS)} "
-    f"FROM (SELECT {_unpacked(('id', 'payload', 'at', 'order_key'))} "
-    "FROM (SELECT value AS r FROM json_each(?, '$[1]') LIMIT -1 OFFSET 0) LIMIT -1 OFFSET 0) "
-    f"CROSS JOIN (SELECT {_unpacked((*SHARED, 'enqueued', 'started'))} "
-    "FROM (SELECT ? -> '$[0]' AS r LIMIT -1 OFFSET 0) LIMIT -1 OFFSET 0)"
+    f"SELECT {', '.join(_OF_KEY.get(name, f'NEW.{name}') for name in COLUMNS)} "
+    f"FROM (SELECT substr(key, {2 * KEY_DIGITS + 1}) AS id, value AS payload, "
+    f"substr(key, 1, {KEY_DIGITS}) + 0 AS at, "
+    f"substr(key, {KEY_DIGITS + 1}, {KEY_DIGITS}) + 0 AS order_key "
+    "FROM json_each(NEW.given) LIMIT -1 OFFSET 0)"
 )
 
 # SUCCEEDED
@@ -70,6 +77,21 @@ ASSIGN_ALL: Final = (
     f"FROM {_GIVEN}) AS given "
     "WHERE jobs.id = given.id AND jobs.lease = given.old_lease AND jobs.state = 'queued' "
     "AND jobs.owner = 'store'"
+)
+
+# The same for many that share all behind their ids, which are the JSON list `given`. IN is half the
+# work of a join: no table is made of what is to be changed. The + keeps it to the primary key.
+_OF_GIVEN: Final = "WHERE id IN (SELECT value FROM json_each(NEW.given))"
+SUCCEED_ALIKE: Final = (
+    "UPDATE jobs SET state = 'succeeded', owner = 'none', result = NEW.result, error = NULL, "
+    "finished_us = NEW.at, updated_us = NEW.at, "
+    "started_us = coalesce(NEW.started_us, started_us) "
+    f"{_OF_GIVEN} AND +lease = NEW.lease AND +state = 'running'"
+)
+ASSIGN_ALIKE: Final = (
+    "UPDATE jobs SET state = 'running', owner = 'incarnation', "
+    f"{', '.join(f'{name} = NEW.{name}' for name in ASSIGNED[2:])} "
+    f"{_OF_GIVEN} AND +lease = NEW.old_lease AND +state = 'queued' AND +owner = 'store'"
 )
 
 # [id, lease], and [id, lease, published_us]: which waiting jobs the store owns, and no more does.
@@ -95,23 +117,23 @@ CHANGE_JOBS: Final = (
     "WHERE jobs.id = new.id AND jobs.state = new.old_state AND jobs.lease = new.old_lease"
 )
 
-JOBS_BY_ID: Final = (
-    f"SELECT {AS_JSON} AS r FROM json_each(?) AS wanted CROSS JOIN jobs ON jobs.id = wanted.value"
-)
+_BY_ID: Final = "AS r FROM json_each(?) AS wanted CROSS JOIN jobs ON jobs.id = wanted.value"
+JOBS_BY_ID: Final = f"SELECT {AS_JSON} {_BY_ID}"
+LIGHT_BY_ID: Final = f"SELECT {LIGHT} {_BY_ID}"
+BRIEF_BY_ID: Final = f"SELECT {BRIEF} {_BY_ID}"
 
 INSERT_EVENTS: Final = (
     f"INSERT INTO events ({', '.join(EVENT)}) {_EACH} SELECT {_unpacked(EVENT)} FROM given"
 )
 
 DUE_IDS: Final = (
-    "SELECT json_group_array(id) FROM (SELECT id FROM jobs "
-    "WHERE state = 'scheduled' AND run_us <= ? ORDER BY run_us LIMIT ?)"
+    "SELECT id FROM jobs WHERE state = 'scheduled' AND run_us <= ? ORDER BY run_us LIMIT ?"
 )
 NEXT_DUE: Final = "SELECT min(run_us) FROM jobs WHERE state = 'scheduled'"
 ORPHAN_IDS: Final = (
-    "SELECT json_group_array(id) FROM (SELECT id FROM jobs WHERE state = 'running' "
+    "SELECT id FROM jobs WHERE state = 'running' "
     "AND NOT EXISTS (SELECT 1 FROM incarnations AS living "
-    "WHERE living.incarnation = jobs.incarnation AND living.fenced = 0) LIMIT ?)"
+    "WHERE living.incarnation = jobs.incarnation AND living.fenced = 0) LIMIT ?"
 )
 LAST_ORDER_KEY: Final = (
     "SELECT max(order_key) FROM (SELECT max(order_key) AS order_key FROM jobs "

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from hermesd.core.errors import StoreUnavailable
 from hermesd.stores.backend import Answers, CommitUnknown, Evidence, Part, Verb
@@ -15,6 +15,7 @@ from hermesd.stores.hot import HotRows
 from hermesd.stores.order import OrderKeys
 from hermesd.stores.sqlite import hot, log, statements
 from hermesd.stores.sqlite.connection import (
+    Connection,
     is_busy,
     is_of_item,
     open_writer,
@@ -36,7 +37,7 @@ class SqliteWriter:
     def __init__(self, database: Path, busy_timeout_seconds: float) -> None:
         self._database = database
         self._busy_timeout_seconds = busy_timeout_seconds
-        self._connection: sqlite3.Connection | None = None
+        self._connection: Connection | None = None
         self._keys = OrderKeys(0)
         self._waits = True  # as a connection is opened
         self._rows_in_log = 0
@@ -56,9 +57,9 @@ class SqliteWriter:
                 if answer is None:
                     return None
                 answers.append(answer)
-            values = hot.values(rows)
+            statement = hot.statement(rows)
         weight = sum(map(_rows_in_log, parts))
-        return partial(self._run_hot, connection, values, answers, rows.evidence, weight)
+        return partial(self._run_hot, connection, statement, answers, rows.evidence, weight)
 
     def commit(self, parts: Sequence[Part], *, wait: bool = True) -> Answers:
         """See Backend.commit."""
@@ -131,7 +132,7 @@ class SqliteWriter:
     def _run_hot(
         self,
         connection: sqlite3.Connection,
-        values: tuple[Any, ...],
+        statement: hot.Statement,
         answers: Answers,
         evidence: Evidence | None,
         weight: int,
@@ -139,7 +140,7 @@ class SqliteWriter:
         """The whole transaction: in one call, which gives up the interpreter's lock once."""
         self._await_locks(wait=False)
         try:
-            hot.run(connection, values)
+            hot.run(connection, statement)
         except sqlite3.Error as error:
             if is_busy(error) or is_of_item(error) or not primary_code(error):
                 with translated():  # nothing was done
@@ -168,7 +169,7 @@ class SqliteWriter:
         if isinstance(error, sqlite3.OperationalError) and not is_busy(error):
             self._drop()
 
-    def _connected(self) -> sqlite3.Connection:
+    def _connected(self) -> Connection:
         if self._connection is None:
             connection = open_writer(self._database, self._busy_timeout_seconds)
             try:
