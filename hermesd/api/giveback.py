@@ -64,8 +64,5 @@ class GiveBack:
 
     async def orphans(self) -> None:
         """Release what fenced incarnations had."""
-        while True:
-            jobs = await self._state.jobs.release_orphans(ORPHAN_ROUND)
+        while jobs := await self._state.jobs.release_orphans(ORPHAN_ROUND):
             self._ledger.queued(jobs, State.RUNNING, EventKind.RELEASED)
-            if len(jobs) < ORPHAN_ROUND:
-                return

@@ -62,7 +62,8 @@ class Recount:
         if not live:
             self._ended_counted_at = now
             self._ended_seconds = self._state.clock.monotonic() - now
-            self._quiet_since = mark
+            if self._counted_at == now:  # else a doubt has come meanwhile
+                self._quiet_since = mark
         tally.reconcile(counts, tally.changes.since(mark))
         self._state.ahead.doubt(tally.counts().waiting)
 

@@ -109,7 +109,6 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     finished_at: float | None = None
     result: msgspec.Raw | None = None
     error: ErrorInfo | None = None
-    idempotency_key: str | None = None
     trace_context: str | None = None
     limit_key: str | None = None
 

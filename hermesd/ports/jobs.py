@@ -53,7 +53,10 @@ class JobStore(Protocol):
         """Record what became of running jobs; late and doubled ones are dropped and say so."""
 
     async def release_due(self, limit: int) -> Sequence[Job]:
-        """Move up to `limit` scheduled jobs whose time has come to queued; they are answered."""
+        """Move up to `limit` scheduled jobs whose time has come to queued; they are answered.
+
+        Fewer where their payloads are large together; none only where there are none.
+        """
 
     async def next_due(self) -> float | None:
         """The UTC second at which the earliest scheduled job is due, None where none is."""
@@ -77,6 +80,7 @@ class JobStore(Protocol):
         """Queue running jobs again whose incarnation is fenced or absent; answers them, queued.
 
         A job whose cancel was asked for is cancelled instead. Silence is not charged to a job.
+        As many as `release_due`.
         """
 
     async def purge(self, job_ids: Sequence[str]) -> int:
@@ -98,7 +102,8 @@ class Outbox(Protocol):
     async def take_back(self, tokens: Sequence[Token], at: float) -> Sequence[Job | None]:
         """Let jobs wait in the store, under a new lease and in their old places; None: old token.
 
-        One that was not handed over yet gets a new lease too, so that it cannot be any more.
+        One that was not handed over yet gets a new lease too, so that it cannot be any more. What
+        is answered has no payload (it is empty).
         """
 
     async def with_broker(self, wanted: BrokerRange) -> Sequence[Token]:
@@ -118,18 +123,23 @@ class Outbox(Protocol):
 
 
 class JobReader(Protocol):
-    """What is asked about jobs; reads never wait for writes."""
+    """What is asked about jobs; reads never wait for writes.
+
+    Many jobs are answered in brief where it says so: their payloads are empty, and there is no
+    result. Either may be megabytes long.
+    """
 
     async def get(self, job_id: str) -> Job | None:
         """One job, or None."""
 
     async def get_many(self, job_ids: Sequence[str]) -> Sequence[Job]:
-        """Those of the jobs that exist, in no particular order."""
+        """Those of the jobs that exist, in brief, in no particular order."""
 
     async def page(self, wanted: JobFilter, cursor: str | None, limit: int) -> JobPage:
         """Jobs newest first; the cursor is stable under inserts. InvalidValue for a bad one.
 
-        Looks at a bounded number of jobs: a page can end, and say so, before it is full.
+        Looks at a bounded number of jobs: a page can end, and say so, before it is full. It ends
+        early too where payloads and results are large together.
         """
 
     async def walk(self, wanted: JobFilter, reach: Reach) -> Walked:
@@ -148,10 +158,10 @@ class JobReader(Protocol):
         """The appended events of a job, oldest first."""
 
     async def assigned(self, assigned_by: str) -> Sequence[Job]:
-        """The running jobs that the named api assigned (read once, at its start)."""
+        """The running jobs that the named api assigned, in brief."""
 
     async def misowned(self, limit: int) -> Sequence[Job]:
-        """Live jobs whose owner does not fit their state: a breach of invariant 3."""
+        """Live jobs whose owner does not fit their state, in brief: a breach of invariant 3."""
 
     async def ended(self, wanted: EndedRange) -> EndedPage:
         """Ended jobs among the next ones by id, which is the order of creation.

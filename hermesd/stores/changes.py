@@ -18,7 +18,8 @@ from hermesd.stores.micros import micros, whole
 from hermesd.stores.tables import JobTables
 from hermesd.stores.unit import Unit
 
-_BY_TOKEN: Final = frozenset({Verb.SETTLE, Verb.SETTLE_INSTEAD, Verb.ASSIGN, Verb.CLAIM})
+_BY_TOKEN: Final = frozenset({Verb.ASSIGN, Verb.CLAIM})
+_SETTLING: Final = frozenset({Verb.SETTLE, Verb.SETTLE_INSTEAD})
 _PULLED: Final = frozenset({Verb.SETTLE_PULLED, Verb.SETTLE_PULLED_INSTEAD})
 _BY_ID: Final = frozenset({Verb.CANCEL, Verb.REQUEUE})
 
@@ -35,11 +36,14 @@ class Changes:
     def look_up(self, parts: Sequence[Part]) -> None:
         """Load the jobs that the parts name or search for."""
         ids: set[str] = set()
+        light: set[str] = set()  # whose payloads nobody needs
         for place, part in enumerate(parts):
             if part.verb in _BY_TOKEN:
                 ids.update(item.token.job_id for item in part.items)
+            elif part.verb in _SETTLING:
+                light.update(item.token.job_id for item in part.items)
             elif part.verb is Verb.TAKE_BACK:
-                ids.update(token.job_id for token, _ in part.items)
+                light.update(token.job_id for token, _ in part.items)
             elif part.verb in _PULLED:
                 ids.update(outcome.token.job_id for outcome, _ in part.items)
             elif part.verb in _BY_ID:
@@ -52,6 +56,7 @@ class Changes:
             names = {claim.incarnation for claim in claims}
             self._living = self._tables.living(names)
         self._unit.load(ids)
+        self._unit.load(light, whole=False)
 
     def _search(self, part: Part) -> list[str]:
         limit = sum(part.items)

@@ -56,8 +56,11 @@ class QueueQuestions(Protocol):
 class JobQuestions(Protocol):
     """About all jobs; see `ports.JobReader`."""
 
+    def get(self, job_id: str, connection: Any) -> Job | None:
+        """One job, or None."""
+
     def get_many(self, job_ids: Sequence[str], connection: Any) -> Sequence[Job]:
-        """Those that exist."""
+        """Those that exist, in brief."""
 
     def page(self, wanted: JobFilter, cursor: str | None, limit: int, connection: Any) -> JobPage:
         """Newest first."""
@@ -75,10 +78,10 @@ class JobQuestions(Protocol):
         """Oldest first."""
 
     def assigned(self, assigned_by: str, connection: Any) -> Sequence[Job]:
-        """The running jobs of one api."""
+        """The running jobs of one api, in brief."""
 
     def misowned(self, limit: int, connection: Any) -> Sequence[Job]:
-        """Live jobs whose owner does not fit their state."""
+        """Live jobs whose owner does not fit their state, in brief."""
 
     def ended(self, wanted: EndedRange, connection: Any) -> EndedPage:
         """Those that ended, among the next ones by id."""

@@ -31,11 +31,10 @@ class StoredReader:
 
     async def get(self, job_id: str) -> Job | None:
         """One job, or None."""
-        found = await self.get_many((job_id,))
-        return found[0] if found else None
+        return await self._reads.run(partial(self._ask.get, job_id))
 
     async def get_many(self, job_ids: Sequence[str]) -> Sequence[Job]:
-        """Those that exist."""
+        """Those that exist, in brief."""
         if not job_ids:
             return ()
         return await self._reads.run(partial(self._ask.get_many, job_ids))
@@ -64,11 +63,11 @@ class StoredReader:
         return await self._reads.run(partial(self._ask.events, job_id))
 
     async def assigned(self, assigned_by: str) -> Sequence[Job]:
-        """Running jobs of one api."""
+        """Running jobs of one api, in brief."""
         return await self._reads.run(partial(self._ask.assigned, assigned_by))
 
     async def misowned(self, limit: int) -> Sequence[Job]:
-        """Live jobs whose owner does not fit their state."""
+        """Live jobs whose owner does not fit their state, in brief."""
         return await self._reads.run(partial(self._ask.misowned, limit))
 
     async def ended(self, wanted: EndedRange) -> EndedPage:

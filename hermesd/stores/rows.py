@@ -30,7 +30,6 @@ IDENTITY: Final = (
     "labels",
     "crash_limit",
     "created_us",
-    "idempotency_key",
     "trace_context",
     "limit_key",
 )
@@ -73,7 +72,6 @@ class Row(msgspec.Struct, frozen=True, array_like=True):
     labels: str
     crash_limit: int
     created_us: int
-    idempotency_key: str | None
     trace_context: str | None
     limit_key: str | None
     state: State
@@ -111,7 +109,6 @@ def identity(job: Job) -> tuple[Any, ...]:
         msgspec.json.encode(job.labels).decode() if job.labels else "{}",
         job.crash_limit,
         round(job.created_at * PER_SECOND),
-        job.idempotency_key,
         job.trace_context,
         job.limit_key,
     )
@@ -196,7 +193,6 @@ def to_job(row: Row) -> Job:
         finished_at=seconds_or_none(row.finished_us),
         result=None if row.result is None else msgspec.Raw(row.result.encode()),
         error=None if row.error is None else msgspec.json.decode(row.error, type=ErrorInfo),
-        idempotency_key=row.idempotency_key,
         trace_context=row.trace_context,
         limit_key=row.limit_key,
     )

@@ -57,6 +57,7 @@ def _jobs(metadata: sa.MetaData) -> None:
         sa.Column("finished_us", big),
         sa.Column("result", text),
         sa.Column("error", text),
+        # Unused, always NULL: to be rid of it, every row would have to be written anew.
         sa.Column("idempotency_key", text),
         sa.Column("trace_context", text),
         sa.Column("limit_key", text),

@@ -62,6 +62,9 @@ class Words(Protocol):
     def jobs(self, ids: Sequence[str]) -> Sequence[Job]:
         """Those that exist, in no particular order."""
 
+    def portion(self, ids: Sequence[str]) -> Sequence[str]:
+        """The first of them that exist, no more than a portion: see `stores.portion`."""
+
 
 class Span(NamedTuple):
     """Jobs from one id up to another; None: without end."""
@@ -116,8 +119,10 @@ def page(words: Words, wanted: JobFilter, cursor: str | None, limit: int) -> Job
         ids += _ids(words, wanted, span, limit + 1 - len(ids))
         if len(ids) > limit:
             break
-    found = words.jobs(ids[:limit])
-    jobs = tuple(sorted(found, key=lambda job: job.id, reverse=True))
+    few = words.portion(ids[:limit]) if ids else ()
+    jobs = tuple(sorted(words.jobs(few), key=lambda job: job.id, reverse=True))
+    if few and few[-1] != ids[:limit][-1]:
+        return JobPage(jobs=jobs, next_cursor=cursor_after(few[-1]))
     if len(ids) > limit or (len(ids) == limit and not slices.complete):
         return JobPage(jobs=jobs, next_cursor=cursor_after(ids[limit - 1]))
     if slices.complete or slices.edge is None:

@@ -41,14 +41,17 @@ class LateChange(Exception):
 class JobTables(Protocol):
     """The jobs, and what hangs on them, within one transaction of one connection."""
 
-    def jobs(self, ids: Sequence[str]) -> Sequence[Row]:
-        """Those that exist; nobody else changes them until the end of the transaction."""
+    def jobs(self, ids: Sequence[str], *, whole: bool = True) -> Sequence[Row]:
+        """Those that exist; nobody else changes them until the end of the transaction.
+
+        Their payloads, which may be large and never change, are empty unless they are `whole`.
+        """
 
     def due(self, at_us: int, limit: int) -> Sequence[str]:
-        """The ids of scheduled jobs whose time has come, the earliest first."""
+        """The ids of scheduled jobs whose time has come, the earliest first; a portion at most."""
 
     def orphans(self, limit: int) -> Sequence[str]:
-        """The ids of running jobs whose incarnation is fenced or absent."""
+        """The ids of running jobs whose incarnation is fenced or absent; a portion at most."""
 
     def living(self, incarnations: Iterable[str]) -> frozenset[str]:
         """Those of the incarnations that are known and not fenced."""

@@ -25,12 +25,12 @@ class Unit:
         self._places: dict[str, int] = {}
         self._events: list[EventRecord] = []
 
-    def load(self, ids: Iterable[str]) -> None:
-        """Read those of the jobs that were not read yet."""
+    def load(self, ids: Iterable[str], *, whole: bool = True) -> None:
+        """Read those of the jobs that were not read yet, without their payloads unless `whole`."""
         missing = sorted(set(ids) - self._now.keys())
         if not missing:
             return
-        for row in self._tables.jobs(missing):
+        for row in self._tables.jobs(missing, whole=whole):
             job = to_job(row)
             self._before[job.id] = self._now[job.id] = job
             self._places[job.id] = row.order_key

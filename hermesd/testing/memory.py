@@ -33,8 +33,9 @@ from hermesd.stores import moves
 from hermesd.stores.broker_moves import claimed
 from hermesd.stores.insertion import admitted, check_insertable
 from hermesd.stores.micros import whole
+from hermesd.stores.portion import portion
 from hermesd.testing.memory_apis import MemoryApis
-from hermesd.testing.memory_contents import Contents, KeptKey
+from hermesd.testing.memory_contents import Contents, KeptKey, size_of
 from hermesd.testing.memory_fleet import MemoryFleet, MemoryTypes
 from hermesd.testing.memory_notes import MemoryNotes
 from hermesd.testing.memory_outbox import MemoryOutbox
@@ -177,7 +178,7 @@ class MemoryJobs:
         waiting = [job for job in self._held.jobs.values() if job.state is State.SCHEDULED]
         waiting.sort(key=lambda job: (job.run_at or 0.0, job.id))
         ready = [job for job in waiting if (job.run_at or 0.0) <= at]
-        return self._all(moves.due(job, at) for job in ready[: max(limit, 0)])
+        return self._all(moves.due(job, at) for job in _portion(ready[: max(limit, 0)]))
 
     async def next_due(self) -> float | None:
         """UTC seconds, or None."""
@@ -233,7 +234,7 @@ class MemoryJobs:
             for job in self._held.jobs.values()
             if job.state is State.RUNNING and not self._held.is_living(job.incarnation)
         ]
-        return self._all(moves.orphaned(job, at) for job in orphans[: max(limit, 0)])
+        return self._all(moves.orphaned(job, at) for job in _portion(orphans[: max(limit, 0)]))
 
     async def purge(self, job_ids: Sequence[str]) -> int:
         """How many were deleted."""
@@ -255,3 +256,7 @@ class MemoryJobs:
 
     def _all(self, changes: Iterable[moves.Change | None]) -> list[Job]:
         return [job for change in changes if (job := self._held.apply(change)) is not None]
+
+
+def _portion(jobs: Sequence[Job]) -> Sequence[Job]:
+    return jobs[: len(portion((job.id, size_of(job)) for job in jobs))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+from msgspec.structs import replace
 
 from hermesd.core.apis import ApiLife
 from hermesd.core.fleet import Incarnation
@@ -12,6 +13,16 @@ from hermesd.core.records import EventRecord, KnownType
 from hermesd.core.states import State
 from hermesd.stores.micros import micros
 from hermesd.stores.moves import Change
+
+
+def size_of(job: Job) -> int:
+    """What a job carries, in bytes."""
+    return len(bytes(job.payload)) + len(bytes(job.result or b""))
+
+
+def brief(job: Job) -> Job:
+    """See `ports.JobReader`."""
+    return replace(job, payload=msgspec.Raw(b""), result=None)
 
 
 class KeptKey(msgspec.Struct, frozen=True):

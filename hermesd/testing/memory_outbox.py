@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
+import msgspec
 import trio
+from msgspec.structs import replace
 
 from hermesd.core.job import Job, Owner, Token
 from hermesd.core.pulled import PulledAnswer, PulledOutcome
@@ -38,10 +40,11 @@ class MemoryOutbox:
         """Each job as it waits in the store, or None."""
         await trio.lowlevel.checkpoint()
         jobs = self._held.jobs
-        return [
+        back = (
             self._held.apply(broker_moves.taken_back(jobs.get(one.job_id), one, whole(at)))
             for one in tokens
-        ]
+        )
+        return [job and replace(job, payload=msgspec.Raw(b"")) for job in back]
 
     async def with_broker(self, wanted: BrokerRange) -> Sequence[Token]:
         """By the time of publishing."""

@@ -24,8 +24,9 @@ from hermesd.core.searches import ErrorGroups, Found, Reach, Walked
 from hermesd.core.states import State
 from hermesd.stores.cursor import cursor_after, job_id_of
 from hermesd.stores.micros import whole
+from hermesd.stores.portion import portion
 from hermesd.stores.search import ascii_lower
-from hermesd.testing.memory_contents import Contents
+from hermesd.testing.memory_contents import Contents, brief, size_of
 
 
 def fits(job: Job, wanted: JobFilter) -> bool:
@@ -81,9 +82,9 @@ class MemoryReader:
         return self._held.jobs.get(job_id)
 
     async def get_many(self, job_ids: Sequence[str]) -> Sequence[Job]:
-        """Those that exist."""
+        """Those that exist, in brief."""
         await trio.lowlevel.checkpoint()
-        return [self._held.jobs[i] for i in dict.fromkeys(job_ids) if i in self._held.jobs]
+        return [brief(self._held.jobs[i]) for i in dict.fromkeys(job_ids) if i in self._held.jobs]
 
     async def page(self, wanted: JobFilter, cursor: str | None, limit: int) -> JobPage:
         """Newest first."""
@@ -92,8 +93,9 @@ class MemoryReader:
         fitting = [job for job in self._fitting(wanted) if below is None or job.id < below]
         fitting.reverse()
         limit = max(limit, 1)
-        jobs = tuple(fitting[:limit])
-        more = len(fitting) > limit
+        ids = portion((job.id, size_of(job)) for job in fitting[:limit])
+        jobs = tuple(fitting[: len(ids)])
+        more = len(fitting) > len(jobs)
         return JobPage(jobs=jobs, next_cursor=cursor_after(jobs[-1].id) if more else None)
 
     async def walk(self, wanted: JobFilter, reach: Reach) -> Walked:
@@ -143,15 +145,15 @@ class MemoryReader:
         return [one for one in self._held.events if one.job_id == job_id]
 
     async def assigned(self, assigned_by: str) -> Sequence[Job]:
-        """Running jobs of one api."""
+        """Running jobs of one api, in brief."""
         await trio.lowlevel.checkpoint()
         jobs = self._held.jobs.values()
-        return [j for j in jobs if j.state is State.RUNNING and j.assigned_by == assigned_by]
+        return [brief(j) for j in jobs if j.state is State.RUNNING and j.assigned_by == assigned_by]
 
     async def misowned(self, limit: int) -> Sequence[Job]:
-        """Live jobs whose owner does not fit their state."""
+        """Live jobs whose owner does not fit their state, in brief."""
         await trio.lowlevel.checkpoint()
-        return [job for job in self._held.jobs.values() if not fits_owner(job)][:limit]
+        return [brief(job) for job in self._held.jobs.values() if not fits_owner(job)][:limit]
 
     async def ended(self, wanted: EndedRange) -> EndedPage:
         """Those that ended, among the next ones by id."""
@@ -163,9 +165,7 @@ class MemoryReader:
                 type=job.type,
                 state=job.state,
                 finished_at=job.finished_at,
-                size_bytes=len(bytes(job.payload))
-                + len(bytes(job.result or b""))
-                + LINE_BYTES * len(self._held.lines.get(job.id, ())),
+                size_bytes=size_of(job) + LINE_BYTES * len(self._held.lines.get(job.id, ())),
             )
             for job in map(self._held.jobs.__getitem__, ids)
             if job.finished_at is not None

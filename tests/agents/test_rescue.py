@@ -8,14 +8,17 @@ import trio
 from trio.testing import MockClock
 
 from agents.scripted import ScriptedWorker
+from agents.test_feed import plant, waiting
 from agents.world import Api, all_in, open_api, until
 from hermesd.api.adopter import period_seconds
+from hermesd.api.reap import ORPHANS_EVERY_TICKS
 from hermesd.core.errors import InvalidValue
 from hermesd.core.fleet import Deregistration
 from hermesd.core.job import Token
 from hermesd.core.outcome import OutcomeKind
 from hermesd.core.records import Verdict
 from hermesd.core.states import State
+from hermesd.stores.portion import MOST_BYTES
 
 TTL = 15.0
 
@@ -283,6 +286,21 @@ async def test_a_cancelled_job_of_a_lost_worker_is_not_run_again(
     await all_in(api, [job_id], State.CANCELLED)
     assert api.state.tally.states[State.CANCELLED] == 1
     assert api.state.tally.waiting_total == 0
+
+
+async def test_all_that_a_dead_worker_had_is_released_however_large_it_is(
+    api: Api, clock: MockClock
+) -> None:
+    """A few at a time, at once."""
+    large = msgspec.Raw(b'"%s"' % (b"x" * MOST_BYTES))
+    jobs = [
+        waiting(number, payload=large, state=State.RUNNING, lease=1, incarnation="lost")
+        for number in range(5)
+    ]
+    await plant(api, *jobs)
+    for _ in range(ORPHANS_EVERY_TICKS):
+        await api.agents.reaper.run_once()
+    assert {(await api.job(job.id)).state for job in jobs} == {State.QUEUED}
 
 
 async def test_a_failure_of_a_job_to_be_cancelled_is_not_tried_again(

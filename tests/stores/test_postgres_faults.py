@@ -89,8 +89,8 @@ def end_backends(server: PostgresServer, name: str) -> int:
     [
         {"payload": msgspec.Raw(b'"a\0b"')},
         {"payload": msgspec.Raw(b'"\xff"')},
-        {"idempotency_key": "a\0b"},
-        {"idempotency_key": "\ud800"},
+        {"trace_context": "a\0b"},
+        {"trace_context": "\ud800"},
         {"timeout": float("nan")},
     ],
     ids=["NUL", "not UTF-8", "NUL in a text", "half a surrogate", "no number"],

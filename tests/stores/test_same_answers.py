@@ -182,9 +182,9 @@ async def everything(scene: Scene) -> dict[str, Any]:
     """All that a store tells."""
     reader = scene.store.reader
     ids = await all_ids(reader)
-    jobs = sorted(await reader.get_many(ids), key=lambda job: job.id)
     return {
-        "jobs": jobs,
+        "jobs": [await reader.get(job_id) for job_id in ids],
+        "in brief": sorted(await reader.get_many(ids), key=lambda job: job.id),
         "events": [list(await reader.events(job_id)) for job_id in ids],
         "waiting": (await scene.head(*PAIRS, limit=1000, most_bytes=1_000_000)).jobs,
         "next due": await scene.store.jobs.next_due(),

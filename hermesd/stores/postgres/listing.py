@@ -23,8 +23,8 @@ from hermesd.stores import search
 from hermesd.stores.event_rows import OF_JOB, to_event
 from hermesd.stores.micros import micros_or_none, seconds
 from hermesd.stores.postgres.connection import BoundedConnection
-from hermesd.stores.postgres.words import PostgresWords, by_ids, fetch
-from hermesd.stores.rows import QUALIFIED, to_job
+from hermesd.stores.postgres.words import BRIEF, PostgresWords, by_ids, fetch
+from hermesd.stores.rows import to_job
 
 COUNT_WAITING: Final = (
     "SELECT queue, type, priority, count(*) FROM jobs WHERE state = 'queued' "
@@ -46,12 +46,18 @@ WALK_ENDED: Final = (
     f"WHERE job_logs.job_id = walked.id), {_DUE_TO_GO} FROM walked ORDER BY id"
 )
 EVENTS: Final = OF_JOB.replace("?", "%s")
-ASSIGNED: Final = f"SELECT {QUALIFIED} FROM jobs WHERE state = 'running' AND assigned_by = %s"
+ASSIGNED: Final = f"SELECT {BRIEF} FROM jobs WHERE state = 'running' AND assigned_by = %s"
+
+
+def get(job_id: str, connection: BoundedConnection) -> Job | None:
+    """One job, with all that it carries."""
+    rows = by_ids((job_id,), connection)
+    return to_job(rows[0]) if rows else None
 
 
 def get_many(job_ids: Sequence[str], connection: BoundedConnection) -> list[Job]:
-    """Those of the jobs that exist."""
-    return [to_job(row) for row in by_ids(job_ids, connection)]
+    """Those of the jobs that exist, in brief."""
+    return [to_job(row) for row in by_ids(job_ids, connection, brief=True)]
 
 
 def page(
@@ -103,7 +109,7 @@ def misowned(limit: int, connection: BoundedConnection) -> list[Job]:
         owners = ", ".join(f"'{owner}'" for owner in sorted(fitting))
         lost = " OR incarnation IS NULL" if state is State.RUNNING else ""
         query = (
-            f"SELECT {QUALIFIED} FROM jobs "
+            f"SELECT {BRIEF} FROM jobs "
             f"WHERE state = '{state}' AND (owner NOT IN ({owners}){lost}) LIMIT %s"
         )
         found.extend(to_job(row) for row in fetch(connection, query, (limit,)))

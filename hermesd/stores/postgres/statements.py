@@ -82,6 +82,7 @@ _WAS_WAITING: Final = _was("jobs.state = 'queued' AND jobs.owner = 'store'")
 _TEXTS: Final = "ARRAY(SELECT json_array_elements_text($1::json))"
 # A row in the order of the decoder.
 AS_JSON: Final = f"json_build_array({', '.join(f'jobs.{name}' for name in COLUMNS)})"
+LIGHT: Final = AS_JSON.replace("jobs.payload", "''")
 _WRITTEN: Final = "pg_current_xact_id_if_assigned()::text"
 NOW_US: Final = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 
@@ -99,7 +100,6 @@ OWN: Final = (
     "run_us",
     "started_us",
     "order_key",
-    "idempotency_key",
     "trace_context",
     "limit_key",
 )
@@ -154,21 +154,23 @@ CHANGE_JOBS: Final = (
     f"ELSE jobs.published_us END FROM {_given((*BEFORE, *CHANGING))} "
     "WHERE jobs.id = given.id AND jobs.state = given.old_state AND jobs.lease = given.old_lease"
 )
-JOBS_BY_ID: Final = (
-    f"SELECT string_agg({AS_JSON}::text, ',') FROM "
-    f"(SELECT * FROM jobs WHERE id = ANY({_TEXTS}) ORDER BY id FOR UPDATE) AS jobs"
-)
+_BY_ID: Final = f"(SELECT * FROM jobs WHERE id = ANY({_TEXTS}) ORDER BY id FOR UPDATE) AS jobs"
+JOBS_BY_ID: Final = f"SELECT string_agg({AS_JSON}::text, ',') FROM {_BY_ID}"
+LIGHT_BY_ID: Final = f"SELECT string_agg({LIGHT}::text, ',') FROM {_BY_ID}"
 INSERT_EVENTS: Final = (
     f"INSERT INTO events ({', '.join(EVENT)}) SELECT {', '.join(EVENT)} FROM {_given(EVENT)}"
 )
 
+# What a job carries; a payload's size stands in its row.
+SIZE: Final = "octet_length(payload) + coalesce(octet_length(result), 0)"
 DUE_IDS: Final = (
-    "SELECT id FROM jobs WHERE state = 'scheduled' AND run_us <= $1 ORDER BY run_us LIMIT $2 "
-    "FOR UPDATE SKIP LOCKED"
+    f"SELECT id, {SIZE} FROM jobs WHERE state = 'scheduled' AND run_us <= $1 "
+    "ORDER BY run_us LIMIT $2 FOR UPDATE SKIP LOCKED"
 )
 ORPHAN_IDS: Final = (
-    "SELECT id FROM jobs WHERE state = 'running' AND NOT EXISTS (SELECT 1 FROM incarnations "
-    "AS living WHERE living.incarnation = jobs.incarnation AND living.fenced = 0) LIMIT $1 "
+    f"SELECT id, {SIZE} FROM jobs WHERE state = 'running' "
+    "AND NOT EXISTS (SELECT 1 FROM incarnations AS living "
+    "WHERE living.incarnation = jobs.incarnation AND living.fenced = 0) LIMIT $1 "
     "FOR UPDATE OF jobs SKIP LOCKED"
 )
 LIVING: Final = (

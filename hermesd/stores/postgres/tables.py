@@ -16,6 +16,7 @@ from hermesd.core.errors import Broken
 from hermesd.core.fleet import Incarnation
 from hermesd.core.job import Token
 from hermesd.stores.hot import HotRows
+from hermesd.stores.portion import portion
 from hermesd.stores.postgres import statements
 from hermesd.stores.postgres.hot import Ready, inserts, ready
 from hermesd.stores.postgres.pipe import Answer, Pipe
@@ -54,18 +55,19 @@ class PostgresJobTables:
             if answer.count != rows:
                 raise Broken(f"{rows - answer.count} jobs were not as they were read")
 
-    def jobs(self, ids: Sequence[str]) -> Sequence[Row]:
+    def jobs(self, ids: Sequence[str], *, whole: bool = True) -> Sequence[Row]:
         """Those that exist, locked."""
-        ((found,),) = self._rows(statements.JOBS_BY_ID, texts(ids))
+        statement = statements.JOBS_BY_ID if whole else statements.LIGHT_BY_ID
+        ((found,),) = self._rows(statement, texts(ids))
         return [] if found is None else msgspec.json.decode(f"[{found}]", type=list[Row])
 
     def due(self, at_us: int, limit: int) -> Sequence[str]:
         """The earliest first, without those that another api has in hand."""
-        return self._ids(statements.DUE_IDS, number(at_us), number(limit))
+        return portion(self._rows(statements.DUE_IDS, number(at_us), number(limit)))
 
     def orphans(self, limit: int) -> Sequence[str]:
         """Without those that another api has in hand."""
-        return self._ids(statements.ORPHAN_IDS, number(limit))
+        return portion(self._rows(statements.ORPHAN_IDS, number(limit)))
 
     def living(self, incarnations: Iterable[str]) -> frozenset[str]:
         """Known and not fenced."""

@@ -15,11 +15,16 @@ from hermesd.core.job import Job
 from hermesd.core.records import JobFilter
 from hermesd.core.states import State
 from hermesd.stores.micros import micros_or_none
+from hermesd.stores.portion import portion
 from hermesd.stores.postgres.connection import BoundedConnection
+from hermesd.stores.postgres.statements import SIZE
 from hermesd.stores.rows import QUALIFIED, Row, to_job
 from hermesd.stores.search import Terms, haystack, needle_of, sieve_of
 
+BRIEF: Final = QUALIFIED.replace("jobs.payload", "''").replace("jobs.result", "NULL")
 BY_IDS: Final = f"SELECT {QUALIFIED} FROM jobs WHERE id = ANY(%s)"
+BRIEF_BY_IDS: Final = f"SELECT {BRIEF} FROM jobs WHERE id = ANY(%s)"
+SIZES: Final = f"SELECT id, {SIZE} FROM jobs WHERE id = ANY(%s)"
 # No text within the JSON has a bare quote after a brace or comma.
 _LABELLED: Final = "(strpos(labels, ?) > 0 OR strpos(labels, ?) > 0)"
 
@@ -60,6 +65,11 @@ class PostgresWords:
         """Those that exist."""
         return [to_job(row) for row in by_ids(ids, self._connection)]
 
+    def portion(self, ids: Sequence[str]) -> Sequence[str]:
+        """The first of them."""
+        sizes = dict(self._connection.execute(SIZES.encode(), (list(ids),)).fetchall())
+        return portion((job_id, sizes[job_id]) for job_id in ids if job_id in sizes)
+
 
 def _plain(wanted: JobFilter) -> Sequence[tuple[str, Any]]:
     return (
@@ -91,8 +101,10 @@ def fetch(connection: BoundedConnection, query: str, values: Sequence[Any] = ())
     return msgspec.convert(found, list[Row])
 
 
-def by_ids(job_ids: Sequence[str], connection: BoundedConnection) -> list[Row]:
-    """The rows of those jobs that exist, in no particular order."""
+def by_ids(
+    job_ids: Sequence[str], connection: BoundedConnection, *, brief: bool = False
+) -> list[Row]:
+    """The rows of those jobs that exist, in no particular order; `brief`: see `ports.JobReader`."""
     # What has a NUL in it is nowhere, and cannot be asked for.
     wanted = [job_id for job_id in set(job_ids) if "\0" not in job_id]
-    return fetch(connection, BY_IDS, (wanted,))
+    return fetch(connection, BRIEF_BY_IDS if brief else BY_IDS, (wanted,))

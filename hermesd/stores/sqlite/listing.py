@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter
 from collections.abc import Sequence
 
@@ -25,33 +24,38 @@ from hermesd.stores.event_rows import OF_JOB, to_event
 from hermesd.stores.micros import micros_or_none, seconds
 from hermesd.stores.rows import to_job
 from hermesd.stores.sqlite import statements
-from hermesd.stores.sqlite.rows import AS_JSON, fetch
+from hermesd.stores.sqlite.connection import Connection
+from hermesd.stores.sqlite.rows import BRIEF, fetch
 from hermesd.stores.sqlite.words import SqliteWords, by_ids
 
 
-def get_many(job_ids: Sequence[str], connection: sqlite3.Connection) -> list[Job]:
-    """Those of the jobs that exist."""
-    return [to_job(row) for row in by_ids(job_ids, connection)]
+def get(job_id: str, connection: Connection) -> Job | None:
+    """One job, with all that it carries."""
+    rows = by_ids((job_id,), connection)
+    return to_job(rows[0]) if rows else None
 
 
-def page(
-    wanted: JobFilter, cursor: str | None, limit: int, connection: sqlite3.Connection
-) -> JobPage:
+def get_many(job_ids: Sequence[str], connection: Connection) -> list[Job]:
+    """Those of the jobs that exist, in brief."""
+    return [to_job(row) for row in by_ids(job_ids, connection, brief=True)]
+
+
+def page(wanted: JobFilter, cursor: str | None, limit: int, connection: Connection) -> JobPage:
     """Newest first."""
     return search.page(SqliteWords(connection), wanted, cursor, limit)
 
 
-def walk(wanted: JobFilter, reach: Reach, connection: sqlite3.Connection) -> Walked:
+def walk(wanted: JobFilter, reach: Reach, connection: Connection) -> Walked:
     """Oldest first."""
     return search.walk(SqliteWords(connection), wanted, reach)
 
 
-def error_groups(wanted: JobFilter, connection: sqlite3.Connection) -> ErrorGroups:
+def error_groups(wanted: JobFilter, connection: Connection) -> ErrorGroups:
     """Of the newest failed jobs."""
     return search.error_groups(SqliteWords(connection), wanted)
 
 
-def counts(live: bool, connection: sqlite3.Connection) -> Counts:
+def counts(live: bool, connection: Connection) -> Counts:
     """By state (`live`: by those that are no end), and what waits; both as of one moment."""
     query = statements.COUNT_LIVE if live else "SELECT state, count(*) FROM jobs GROUP BY state"
     connection.execute("BEGIN")
@@ -68,32 +72,32 @@ def counts(live: bool, connection: sqlite3.Connection) -> Counts:
     return Counts(states=by_state, waiting=dict(waiting))
 
 
-def events(job_id: str, connection: sqlite3.Connection) -> list[EventRecord]:
+def events(job_id: str, connection: Connection) -> list[EventRecord]:
     """Oldest first."""
     return [to_event(row) for row in connection.execute(OF_JOB, (job_id,)).fetchall()]
 
 
-def assigned(assigned_by: str, connection: sqlite3.Connection) -> list[Job]:
+def assigned(assigned_by: str, connection: Connection) -> list[Job]:
     """The running jobs of one api, through the index of running jobs."""
-    query = f"SELECT {AS_JSON} AS r FROM jobs WHERE state = 'running' AND assigned_by = ?"
+    query = f"SELECT {BRIEF} AS r FROM jobs WHERE state = 'running' AND assigned_by = ?"
     return [to_job(row) for row in fetch(connection, query, (assigned_by,))]
 
 
-def misowned(limit: int, connection: sqlite3.Connection) -> list[Job]:
+def misowned(limit: int, connection: Connection) -> list[Job]:
     """Live jobs whose owner does not fit their state, through the indexes of live states."""
     found: list[Job] = []
     for state, fitting in FITTING_OWNERS.items():
         owners = ", ".join(f"'{owner}'" for owner in sorted(fitting))
         lost = " OR incarnation IS NULL" if state is State.RUNNING else ""
         query = (
-            f"SELECT {AS_JSON} AS r FROM jobs "
+            f"SELECT {BRIEF} AS r FROM jobs "
             f"WHERE state = '{state}' AND (owner NOT IN ({owners}){lost}) LIMIT ?"
         )
         found.extend(to_job(row) for row in fetch(connection, query, (limit,)))
     return found[:limit]
 
 
-def ended(wanted: EndedRange, connection: sqlite3.Connection) -> EndedPage:
+def ended(wanted: EndedRange, connection: Connection) -> EndedPage:
     """By id; of the rows in between only the columns that tell are read."""
     before = (wanted.before.get(State(state)) for state in statements.ENDED_STATES)
     values = (wanted.after, wanted.until, wanted.limit, *map(micros_or_none, before))

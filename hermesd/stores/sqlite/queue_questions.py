@@ -11,13 +11,13 @@ from hermesd.core.job import HIGHEST_PRIORITY, LOWEST_PRIORITY, Token
 from hermesd.core.records import BrokerRange, Head, Waiting
 from hermesd.stores.micros import micros, seconds_or_none
 from hermesd.stores.sqlite import statements
-from hermesd.stores.sqlite.connection import Reader
+from hermesd.stores.sqlite.connection import Connection
 from hermesd.stores.sqlite.rows import AS_WAITING, WaitingRow, fetch_waiting
 
 PAIRS_PER_QUERY: Final = 100  # SQLite takes at most 500 parts of a compound SELECT
 
 
-def waiting(wanted: Waiting, connection: Reader) -> Head:
+def waiting(wanted: Waiting, connection: Connection) -> Head:
     """Queued jobs of the store, highest priority first, then by their place."""
     found: list[WaitingRow] = []
     pairs = list(dict.fromkeys(wanted.pairs))
@@ -43,8 +43,7 @@ def next_due(connection: sqlite3.Connection) -> float | None:
 
 def has_orphans(connection: sqlite3.Connection) -> bool:
     """Whether a running job's incarnation is fenced or absent."""
-    (found,) = connection.execute(statements.ORPHAN_IDS, (1,)).fetchone()
-    return bool(found != "[]")
+    return connection.execute(statements.ORPHAN_IDS, (1,)).fetchone() is not None
 
 
 def with_broker(wanted: BrokerRange, connection: sqlite3.Connection) -> list[Token]:

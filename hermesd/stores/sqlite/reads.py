@@ -13,7 +13,7 @@ import trio
 
 from hermesd.core.errors import StoreUnavailable
 from hermesd.stores.backend import ItemFault
-from hermesd.stores.sqlite.connection import open_reader, translated
+from hermesd.stores.sqlite.connection import Connection, open_reader, translated
 
 MAX_READERS: Final = 3
 
@@ -27,9 +27,9 @@ class ReadPool:
         self._database = database
         self._busy_timeout_seconds = busy_timeout_seconds
         self._limiter = trio.CapacityLimiter(MAX_READERS)
-        self._free: deque[sqlite3.Connection] = deque()
+        self._free: deque[Connection] = deque()
 
-    async def run(self, query: Callable[[sqlite3.Connection], T]) -> T:
+    async def run(self, query: Callable[[Connection], T]) -> T:
         """What `query` answers; raises StoreUnavailable where the database cannot be read."""
         return await trio.to_thread.run_sync(self._run, query, limiter=self._limiter)
 
@@ -38,7 +38,7 @@ class ReadPool:
         while self._free:
             self._free.pop().close()
 
-    def _run(self, query: Callable[[sqlite3.Connection], T]) -> T:
+    def _run(self, query: Callable[[Connection], T]) -> T:
         try:
             with translated():
                 connection = self._take()
@@ -53,7 +53,7 @@ class ReadPool:
         self._free.append(connection)
         return answer
 
-    def _take(self) -> sqlite3.Connection:
+    def _take(self) -> Connection:
         try:
             return self._free.pop()
         except IndexError:
@@ -61,7 +61,7 @@ class ReadPool:
 
 
 def reads_of(
-    connection: sqlite3.Connection,
+    connection: Connection,
 ) -> Callable[[str, Sequence[Any]], Sequence[Sequence[Any]]]:
     """How a statement that both dialects take is run on a reading connection."""
     return lambda statement, values: connection.execute(statement, values).fetchall()

@@ -16,10 +16,16 @@ from msgspec.structs import replace
 
 from hermesd.core.job import Job
 from hermesd.stores.micros import seconds, seconds_or_none
+from hermesd.stores.portion import MOST_BYTES, portion
 from hermesd.stores.rows import COLUMNS, Row, to_job
-from hermesd.stores.sqlite.connection import Reader
+from hermesd.stores.sqlite.connection import Connection
 
 AS_JSON: Final = "json_array(" + ", ".join(f"jobs.{name}" for name in COLUMNS) + ")"
+# Without what may be large and is not always needed: the payload; that and the result.
+LIGHT: Final = AS_JSON.replace("jobs.payload", "''")
+BRIEF: Final = LIGHT.replace("jobs.result", "NULL")
+_MANY: Final = 1000
+_SIZE: Final = "length(jobs.payload) + coalesce(length(jobs.result), 0)"
 
 
 # What hardly two jobs share comes first, then the whole row with nothing in those places.
@@ -29,7 +35,6 @@ _NOTHING: Final = {
     "created_us": "0",
     "updated_us": "0",
     "enqueued_us": "NULL",
-    "idempotency_key": "NULL",
     "trace_context": "NULL",
     "order_key": "0",
 }
@@ -49,7 +54,6 @@ class WaitingRow(msgspec.Struct, frozen=True, array_like=True):
     created_us: int
     updated_us: int
     enqueued_us: int | None
-    idempotency_key: str | None
     trace_context: str | None
     order_key: int
     shared: msgspec.Raw
@@ -63,7 +67,6 @@ class WaitingRow(msgspec.Struct, frozen=True, array_like=True):
             created_at=seconds(self.created_us),
             updated_at=seconds(self.updated_us),
             enqueued_at=seconds_or_none(self.enqueued_us),
-            idempotency_key=self.idempotency_key,
             trace_context=self.trace_context,
         )
 
@@ -84,7 +87,7 @@ def fetch(connection: sqlite3.Connection, query: str, parameters: Sequence[Any] 
 
 
 def fetch_waiting(
-    connection: Reader, query: str, parameters: Sequence[Any], most_bytes: int, most: int
+    connection: Connection, query: str, parameters: Sequence[Any], most_bytes: int, most: int
 ) -> list[WaitingRow]:
     """The same of a query `SELECT <AS_WAITING> AS r ...` without a WHERE, for at most `most` rows.
 
@@ -100,6 +103,30 @@ def fetch_waiting(
             raise
         return _first_of(connection.execute(query, parameters), most_bytes)
     return msgspec.json.decode(found, type=list[WaitingRow])
+
+
+def fetch_ids(
+    connection: Connection, query: str, parameters: Sequence[Any], most: int
+) -> list[str]:
+    """The first of a query for at most `most` ids, no more than a portion: see `stores.portion`.
+
+    As `fetch_waiting` does it: one by one only where the portion may not hold them all.
+    """
+    sized = (
+        f"SELECT jobs.id AS id, {_SIZE} AS size FROM ({query}) AS found "
+        "CROSS JOIN jobs ON jobs.id = found.id"
+    )
+    # The limit keeps it apart from the rest, where each size would be looked up twice.
+    bounded = f"SELECT json_group_array(id) FROM ({sized} LIMIT -1) WHERE size <= ? OR room(size)"
+    connection.room.left = MOST_BYTES
+    try:
+        values = (*parameters, MOST_BYTES // max(most, _MANY))
+        (found,) = connection.execute(bounded, values).fetchone()
+    except sqlite3.OperationalError:
+        if connection.room.left >= 0:
+            raise
+        return portion(connection.execute(sized, parameters))
+    return msgspec.json.decode(found, type=list[str])
 
 
 def _first_of(found: Iterable[tuple[str]], most_bytes: int) -> list[WaitingRow]:

@@ -15,8 +15,10 @@ from hermesd.stores.micros import micros_or_none
 from hermesd.stores.rows import Row, to_job
 from hermesd.stores.search import Terms, haystack, needle_of, sieve_of
 from hermesd.stores.sqlite import statements
-from hermesd.stores.sqlite.rows import as_json_list, fetch
+from hermesd.stores.sqlite.connection import Connection
+from hermesd.stores.sqlite.rows import as_json_list, fetch, fetch_ids
 
+_GIVEN_IDS: Final = "SELECT value AS id FROM json_each(?)"
 _AMONG: Final = "IN (SELECT value FROM json_each(?))"
 _LABELLED: Final = "EXISTS (SELECT 1 FROM json_each(labels) AS l WHERE l.key = ? AND l.value = ?)"
 
@@ -26,7 +28,7 @@ class SqliteWords:
 
     payload_bytes = "length(CAST(payload AS BLOB))"
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def source(self, state: State | None, span: str, *, whole: bool) -> str:
@@ -81,6 +83,11 @@ class SqliteWords:
         """Those that exist."""
         return [to_job(row) for row in by_ids(ids, self._connection)]
 
+    def portion(self, ids: Sequence[str]) -> Sequence[str]:
+        """The first of them."""
+        given = as_json_list(ids)
+        return fetch_ids(self._connection, _GIVEN_IDS, (given,), len(ids))
+
 
 def _compared(wanted: JobFilter) -> Sequence[tuple[str, Any]]:
     return (
@@ -92,6 +99,9 @@ def _compared(wanted: JobFilter) -> Sequence[tuple[str, Any]]:
     )
 
 
-def by_ids(job_ids: Sequence[str], connection: sqlite3.Connection) -> list[Row]:
-    """The rows of those jobs that exist, in no particular order."""
-    return fetch(connection, statements.JOBS_BY_ID, (as_json_list(sorted(set(job_ids))),))
+def by_ids(
+    job_ids: Sequence[str], connection: sqlite3.Connection, *, brief: bool = False
+) -> list[Row]:
+    """The rows of those jobs that exist, in no particular order; `brief`: see `ports.JobReader`."""
+    statement = statements.BRIEF_BY_ID if brief else statements.JOBS_BY_ID
+    return fetch(connection, statement, (as_json_list(sorted(set(job_ids))),))

@@ -11,7 +11,8 @@ from hermesd.core.job import ErrorInfo, Job, Rung
 from hermesd.core.records import JobFilter
 from hermesd.core.searches import Reach
 from hermesd.core.states import Move, State
-from hermesd.testing.conformance.scene import API, WORKER, Conformance, Scene
+from hermesd.stores.portion import MOST_BYTES
+from hermesd.testing.conformance.scene import API, WORKER, Conformance, Scene, in_brief
 
 
 class ReadingConformance(Conformance):
@@ -22,8 +23,30 @@ class ReadingConformance(Conformance):
         job = await scene.queued()
         assert await scene.store.reader.get("no-such-job") is None
         found = await scene.store.reader.get_many([job.id, "no-such-job", job.id])
-        assert list(found) == [job]
+        assert list(found) == [in_brief(job)]
         assert list(await scene.store.reader.get_many([])) == []
+
+    async def test_many_jobs_are_read_without_what_they_carry(self, scene: Scene) -> None:
+        """Alone each is whole."""
+        job = await scene.running()
+        await scene.settle(job, Move.SUCCEED, result=b'"done"')
+        ended = await scene.now(job)
+        assert (bytes(ended.payload), bytes(ended.result or b"")) == (bytes(job.payload), b'"done"')
+        assert list(await scene.store.reader.get_many([job.id])) == [in_brief(ended)]
+
+    async def test_a_page_of_large_jobs_ends_early(self, scene: Scene) -> None:
+        """With no more than a portion of payloads and results, and what comes next is not lost."""
+        half = msgspec.Raw(b'"%s"' % (b"x" * (MOST_BYTES // 2 - 2)))
+        ended = await scene.running(payload=half)
+        await scene.settle(ended, Move.SUCCEED, result=bytes(half))
+        large = [await scene.queued(payload=half) for _ in range(3)]
+        wanted, pages, cursor = JobFilter(), list[list[str]](), None
+        while cursor is not None or not pages:
+            page = await scene.store.reader.page(wanted, cursor, 10)
+            pages.append([job.id for job in page.jobs])
+            cursor = page.next_cursor
+        newest = [job.id for job in reversed(large)]
+        assert pages == [newest[:2], newest[2:], [ended.id]]
 
     async def test_pages_are_newest_first_and_complete(self, scene: Scene) -> None:
         """Every job once, the last page without a cursor."""
@@ -217,7 +240,7 @@ class ReadingConformance(Conformance):
         mine = await scene.running()
         await scene.running(assigned_by="another")
         await scene.failed()
-        assert list(await scene.store.reader.assigned(API)) == [mine]
+        assert list(await scene.store.reader.assigned(API)) == [in_brief(mine)]
 
     async def test_events_are_in_order_with_their_run(self, scene: Scene) -> None:
         """Oldest first, each with its time, run and attempt."""

@@ -32,7 +32,6 @@ class SubmittingConformance(Conformance):
             backoff=Backoff(kind=BackoffKind.LIST, delays=(0.1, 2.0)),
             timeout=0.25,
             priority=10,
-            idempotency_key="key",
             trace_context="00-ab-cd-01",
             limit_key="tenant:a",
         )

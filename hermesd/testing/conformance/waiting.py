@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 import msgspec
+import pytest
 
 from hermesd.core.job import Owner
 from hermesd.core.records import Verdict
 from hermesd.core.states import Move, State
+from hermesd.stores.portion import MOST_BYTES
 from hermesd.testing.conformance.scene import INCARNATION, Conformance, Scene
 
 _MAIL: Final = {"queue": "mail", "type": "a"}
@@ -153,6 +155,29 @@ class WaitingConformance(Conformance):
         assert len(await scene.store.jobs.release_orphans(2)) == 2
         assert len(await scene.store.jobs.release_orphans(2)) == 1
         assert len(await scene.waiting()) == 3
+
+    @pytest.mark.parametrize("source", [State.SCHEDULED, State.RUNNING])
+    async def test_large_jobs_are_released_a_few_at_a_time(
+        self, scene: Scene, source: State
+    ) -> None:
+        """No more than a portion, but for small ones, and at least one: none is kept for ever."""
+        large = MOST_BYTES // 2
+        sizes = [large, MOST_BYTES + 1, 10, large, large - 10, 11, 12]
+        fields = {"lease": 1, "incarnation": "lost"} if source is State.RUNNING else {"run_at": 1.0}
+        jobs = {
+            (await scene.queued(state=source, payload=_payload(size), **fields)).id: size
+            for size in sizes
+        }
+        release = scene.store.jobs.release_due
+        if source is State.RUNNING:
+            release = scene.store.jobs.release_orphans
+        rounds = list[list[int]]()
+        while back := await release(1000):
+            rounds.append([len(bytes(job.payload)) for job in back])
+            assert rounds[-1] == [jobs[job.id] for job in back]
+        assert sorted(size for each in rounds for size in each) == sorted(sizes)
+        assert all(sum(each) <= MOST_BYTES + 100 for each in rounds if len(each) > 1)
+        assert 3 <= len(rounds) < len(sizes)
 
     async def test_an_orphan_to_be_cancelled_is_cancelled(self, scene: Scene) -> None:
         """It is not run again."""
