@@ -110,7 +110,12 @@ class Submitter:
 
     def _begun_is_done(self, answer: Answer, lone: Lone) -> None:
         self._pending -= 1
-        answer(lone.error or answer_on(lone))
+        told: SubmitAnswer | Exception
+        try:
+            told = lone.error or answer_on(lone)
+        except Exception as defect:  # somebody has to be answered
+            told = defect
+        answer(told)
 
     def _check_room(self) -> None:
         if self._pending >= self._state.config.api.max_pending_submits:

@@ -10,7 +10,7 @@ from structlog.typing import FilteringBoundLogger
 
 from hermesd.http.asgi import Headers
 from hermesd.http.channel import Channel
-from hermesd.http.errors import BadResponse, ClientGone
+from hermesd.http.errors import ClientGone
 from hermesd.http.prompt import Take
 from hermesd.http.responses import ResponseWriter, problem
 from hermesd.http.transport import RECEIVE_BYTES
@@ -56,16 +56,22 @@ class Attendant:
 
     def _reply(self, status: int, headers: Headers, body: bytes) -> None:
         """See Reply."""
+        if not self._channel.aside.begun:
+            self._log.error("http app replied twice", status=status)
+            return
         try:
             data = self._writer.whole(status, headers, body, close=self._channel.draining)
-        except BadResponse as error:
+        except Exception as error:
             self._fail(error)
         else:
             self._send(data)
 
     def _fail(self, error: Exception) -> None:
+        """Answer so, unless an answer was given before the fault."""
         self._log.error("http app failed", exc_info=error)
-        self._reply(500, *problem(500, "the request could not be served"))
+        if self._channel.aside.begun:
+            answer = problem(500, "the request could not be served")
+            self._send(self._writer.whole(500, *answer, close=self._channel.draining))
 
     def _send(self, data: bytes) -> None:
         """The end of what was served; where there is more to do the task is cut off for it."""

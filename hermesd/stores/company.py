@@ -15,28 +15,28 @@ import trio
 
 from hermesd.stores.work import Work
 
-CLOSE_SECONDS: Final = 0.003  # jobs that come further apart are not waited for
 LATE: Final = 1.5  # how many times the last gap the next job may take
-LONGEST_SECONDS: Final = 0.001  # an outcome waits
+LONGEST_SECONDS: Final = 0.001  # an outcome waits, and only for a job that is due by then
 
 
 class Expected:
     """Learns from when jobs came, one by one; times are monotonic seconds."""
 
     def __init__(self) -> None:
-        self._last = float("-inf")
-        self._gap = float("inf")
+        self._last = -math.inf
+        self._due = math.inf  # when the next one comes, if it comes as the last one did
+        self._late = math.inf
 
     def came(self, now: float) -> None:
         """A job was submitted."""
-        self._gap = now - self._last
-        self._last = now
+        gap = now - self._last
+        self._last, self._due, self._late = now, now + gap, now + gap * LATE
 
     def seconds(self, now: float) -> float:
         """How long to wait for the next one; 0 where it is not expected soon."""
-        if self._gap > CLOSE_SECONDS:
+        if self._due > now + LONGEST_SECONDS:
             return 0.0
-        return max(min(self._last + self._gap * LATE - now, LONGEST_SECONDS), 0.0)
+        return max(min(self._late - now, LONGEST_SECONDS), 0.0)
 
 
 class Company:

@@ -12,7 +12,7 @@ moment for the next job, see `Company`.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -37,7 +37,7 @@ _A_JOBS_OWN: Final = frozenset({Verb.BEAR, Verb.SETTLE})
 class GroupCommit:
     """Callers `do()`; one task commits. `max_group` and `max_pending` count rows.
 
-    For `pace` and `ahead` see `Committer`.
+    For `pace` and `ahead` see `Committer`; `may_wait` says which outcomes can wait for company.
     """
 
     def __init__(
@@ -49,6 +49,7 @@ class GroupCommit:
         log: FilteringBoundLogger,
         pace: Pace | None = None,
         ahead: Ahead | None = None,
+        may_wait: Callable[[Part], bool] = lambda _: False,
     ) -> None:
         self._backend = backend
         self._max_group = max_group
@@ -58,6 +59,7 @@ class GroupCommit:
         self._resting = Resting()  # the committing task, when it has nothing to do
         self._alone = False  # a change is under way in its caller's task, and that one rests
         self._company = Company()
+        self._may_wait = may_wait
         self._shared = False  # the last group was several callers'
         self._thread = OwnThread("hermesd-store")
         self._committer = Committer(backend, self._thread, log=log, pace=pace, ahead=ahead)
@@ -92,11 +94,13 @@ class GroupCommit:
         weight = max(rows, len(items), 1)
         if not self._open:
             raise StoreUnavailable("the store is closing")
-        if self._rows >= self._max_pending:
-            raise StoreUnavailable(f"{self._rows} changes wait for the store already")
+        if self.pending >= self._max_pending:
+            raise StoreUnavailable(f"{self.pending} changes wait for the store already")
         work = Work(Part(verb=verb, items=tuple(items), at=at), whole=whole, weight=weight)
         if weight == 1 and verb in _A_JOBS_OWN and self._idle and await self._lone(work):
             return work.answers
+        if self._ended:
+            raise StoreUnavailable("the store's writer has ended")
         if not work.tried:
             self._join(work)
         await work.done()
@@ -128,7 +132,7 @@ class GroupCommit:
 
     async def _work(self, ended: trio.Event) -> None:
         try:
-            while self._waiting or self._open:
+            while self._waiting or self._open or self._company.keeps:
                 if self._waiting:
                     await self._commit_next()
                 else:
@@ -161,12 +165,18 @@ class GroupCommit:
         company, now = self._company, trio.current_time()
         if work.part.verb is Verb.BEAR:
             company.expected.came(now)
-        elif not company.keeps and (seconds := company.expected.seconds(now)):
-            if await company.keep(work, seconds):
-                return True
-            if not self._open:
-                raise StoreUnavailable("the store is closing")
-            if not self._idle:
+        elif (
+            not company.keeps
+            and (seconds := company.expected.seconds(now))
+            and self._may_wait(work.part)
+        ):
+            try:
+                if await company.keep(work, seconds):
+                    return True
+            finally:
+                if not self._open:  # the committing task waits for what is kept
+                    self._rouse()
+            if not self._open or not self._idle:
                 return False
         return await self._commit_alone((*self._kept(), work))
 
@@ -183,6 +193,11 @@ class GroupCommit:
         done = False
         try:
             done = await self._committer.alone(group)
+        except Exception as defect:
+            self._log.error("store change failed", trace=trace(defect))
+            for each in group:
+                each.fail(Broken(f"the store failed: {defect!r}"))
+            done = True
         finally:
             self._alone = False
             if done or not work.tried:
@@ -227,12 +242,14 @@ class GroupCommit:
             await trio.lowlevel.checkpoint()
 
     def _next_group(self) -> list[Work]:
-        """What waits, at most `max_group` rows but one work at least; what was tried is alone."""
+        """At most `max_group` rows of what waits, but one work at least; what was tried, whole."""
         group = [self._waiting.popleft()]
+        if group[0].tried:
+            while self._waiting and self._waiting[0].tried:
+                group.append(self._waiting.popleft())
+            return group
         rows = group[0].weight
         while self._waiting and rows + self._waiting[0].weight <= self._max_group:
-            if self._waiting[0].tried is not group[0].tried:
-                break
             group.append(self._waiting.popleft())
             rows += group[-1].weight
         return group

@@ -40,6 +40,13 @@ ASSIGNED: Final = (
 )
 
 
+def may_wait(part: Part) -> bool:
+    """Whether it is a success, of which nothing has to be read: it harms no commit it goes with."""
+    if part.verb is not Verb.SETTLE:
+        return False
+    return all(map(_is_plain_success, part.items))
+
+
 class HotRows:
     """The rows of one group, and what their parts are answered when it is committed.
 
@@ -89,7 +96,7 @@ class HotRows:
         at, at_us = 0.0, 0  # many share their times
         since, since_us = 0.0, 0
         for one in settlements:
-            if one.move is not _SUCCEED or one.attempts is not None or one.crash_count is not None:
+            if not _is_plain_success(one):
                 return None
             token, result, started = one.token, one.result, one.started_at
             if one.at != at:
@@ -122,3 +129,8 @@ class HotRows:
         self.evidence = (jobs[0].id, "running", jobs[0].lease)
         self.mark = rows[0][-1]
         return jobs
+
+
+def _is_plain_success(item: Settlement) -> bool:
+    """Whether it is written without reading its job."""
+    return item.move is _SUCCEED and item.attempts is None and item.crash_count is None

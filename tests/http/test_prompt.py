@@ -48,6 +48,9 @@ class Counter:
         """See Take."""
         if body == b"fail":
             raise RuntimeError("a defect")
+        if body == b"fail late":
+            reply(202, [], b"before the defect")
+            raise RuntimeError("a defect")
         if not self.willing:
             return False
         if self.instantly:
@@ -153,6 +156,21 @@ async def test_a_defect_is_a_500_and_the_connection_goes_on(
     assert [entry["event"] for entry in server.log.entries] == ["http app failed"]
     counter.instantly = True
     assert (await peer.ask(post(b"body"))).body == b"prompt: body"
+
+
+async def test_one_request_gets_one_answer(start: Start, counter: Counter) -> None:
+    """Also where the app fails after it, or replies again."""
+    _, peer = await known(start, counter)
+    await peer.send(post(b"fail late"))
+    assert (await peer.reply()).body == b"before the defect"
+    await peer.send(post(b"a"))
+    _, reply = await counter.next()
+    reply(202, [], b"first")
+    reply(202, [], b"second")
+    assert (await peer.reply()).body == b"first"
+    counter.instantly = True
+    await peer.send(post(b"b"))
+    assert (await peer.reply()).body == b"prompt: b"
 
 
 async def test_a_client_that_leaves_harms_nobody(start: Start, counter: Counter) -> None:

@@ -153,11 +153,21 @@ async def running(
             backend.let()
 
 
-def here(backend: HeldBackend) -> GroupCommit:
-    """A group commit that commits small groups on the loop's thread."""
+def here(backend: HeldBackend, *, max_group: int = 100) -> GroupCommit:
+    """A group commit that commits small groups on the loop's thread; see `may_wait`."""
     return GroupCommit(
-        backend, max_group=100, max_pending=1000, log=structlog.get_logger(), pace=Pace()
+        backend,
+        max_group=max_group,
+        max_pending=1000,
+        log=structlog.get_logger(),
+        pace=Pace(),
+        may_wait=may_wait,
     )
+
+
+def may_wait(part: Part) -> bool:
+    """Every outcome can wait for company but those called so."""
+    return part.verb is Verb.SETTLE and "impatient" not in part.items
 
 
 def at_once(call: Coroutine[Any, Any, list[Any]]) -> list[Any] | None:

@@ -14,11 +14,11 @@ import structlog
 import trio
 import trio.testing
 
-from hermesd.core.errors import StoreUnavailable
+from hermesd.core.errors import Broken, StoreUnavailable
 from hermesd.stores.backend import ItemFault, Verb
-from hermesd.stores.company import CLOSE_SECONDS, LATE, LONGEST_SECONDS, Expected
+from hermesd.stores.company import LATE, LONGEST_SECONDS, Expected
 from hermesd.stores.group import GroupCommit
-from stores.held import AtOnceBackend, HeldBackend, SlowAhead, here
+from stores.held import AtOnceBackend, HeldBackend, SlowAhead, here, may_wait
 
 GAP = LONGEST_SECONDS  # between jobs: long enough for an outcome to wait as long as it may
 
@@ -36,8 +36,9 @@ def test_jobs_that_come_close_after_each_other_are_waited_for() -> None:
     assert expected.seconds(late) == 0.0
     expected.came(20.0)
     assert expected.seconds(20.0) == 0.0
-    expected.came(20.0 + CLOSE_SECONDS * 1.01)
-    assert expected.seconds(20.0 + CLOSE_SECONDS * 1.01) == 0.0
+    expected.came(20.0018)
+    assert expected.seconds(20.0018) == 0.0  # due in more than the longest moment
+    assert expected.seconds(20.0026) == LONGEST_SECONDS
 
 
 class Rig:
@@ -77,6 +78,14 @@ async def rigged(group: GroupCommit, clock: trio.testing.MockClock) -> AsyncIter
         await rig.pass_by(GAP)
         await rig.call(Verb.BEAR, "2")
         yield rig
+
+
+def going_ahead(backend: HeldBackend, ahead: SlowAhead) -> GroupCommit:
+    """A group commit that tries `ahead` first."""
+    log = structlog.get_logger()
+    return GroupCommit(
+        backend, max_group=100, max_pending=1000, log=log, ahead=ahead, may_wait=may_wait
+    )
 
 
 async def test_an_outcome_shares_the_commit_of_the_next_job(
@@ -172,26 +181,68 @@ async def test_what_waits_for_company_at_the_end_is_committed(
     assert backend.closed
 
 
-async def test_one_whose_moment_ends_as_the_store_closes_is_told(
-    mock_clock: trio.testing.MockClock,
+@pytest.mark.parametrize("gone", [False, True], ids=["it stays", "it leaves"])
+async def test_one_whose_moment_ends_as_the_store_closes_is_committed(
+    mock_clock: trio.testing.MockClock, gone: bool
 ) -> None:
-    """It has not been taken; nobody waits for ever."""
-    backend, told = AtOnceBackend(), trio.Event()
-    group = here(backend)
-
-    async def settle() -> None:
-        with pytest.raises(StoreUnavailable):
-            await group.do(Verb.SETTLE, ["a"], 0.0)
-        told.set()
-
-    async with rigged(group, mock_clock) as rig:
-        rig.callers.start_soon(settle)
+    """It came before the end; and the end does not wait for one whose caller has left."""
+    backend, leaving = AtOnceBackend(), trio.CancelScope()
+    async with rigged(here(backend), mock_clock) as rig:
+        await rig.call(Verb.SETTLE, "a", leaving)
+        # As its deadline does, a turn before it can look.
+        (leaving if gone else rig.group._company._moment).cancel()
+        rig.group.close()
         await trio.testing.wait_all_tasks_blocked()
-        group._company._moment.cancel()  # as its deadline does, a turn before it can look
-        group.close()
-        await told.wait()
-        assert group.pending == 0
+        assert rig.answers.get("a") == (None if gone else ["A"])
+        assert rig.group.pending == 0
+        with pytest.raises(StoreUnavailable):
+            await rig.group.do(Verb.SETTLE, ["b"], 0.0)
     assert backend.closed
+    assert backend.groups == [["1"], ["2"], *([] if gone else [["a"]])]
+
+
+async def test_what_cannot_wait_does_not(mock_clock: trio.testing.MockClock) -> None:
+    """As an outcome of which more has to be read."""
+    backend = AtOnceBackend()
+    async with rigged(here(backend), mock_clock) as rig:
+        await rig.call(Verb.SETTLE, "impatient")
+        assert rig.answers["impatient"] == ["IMPATIENT"]
+    assert backend.groups == [["1"], ["2"], ["impatient"]]
+
+
+@pytest.mark.parametrize("fate", [True, False], ids=["it happened", "it did not"])
+async def test_what_became_of_both_is_looked_up_together(
+    mock_clock: trio.testing.MockClock, fate: bool
+) -> None:
+    """Also where a group is to have one row; nothing is stored twice."""
+    backend = AtOnceBackend()
+    async with rigged(here(backend, max_group=1), mock_clock) as rig:
+        await rig.call(Verb.SETTLE, "a")
+        backend.fate = fate
+        await rig.call(Verb.BEAR, "3")
+        with trio.CancelScope():
+            while len(rig.answers) < 4:
+                await trio.testing.wait_all_tasks_blocked(0.001)
+        wanted = [["A"], ["3"]] if fate else [[StoreUnavailable]] * 2
+        told = [rig.answers["a"], rig.answers["3"]]
+        assert (told if fate else [[type(each)] for (each,) in told]) == wanted
+    assert backend.groups == [["1"], ["2"], ["a", "3"]]
+
+
+async def test_a_defect_of_the_commit_is_told_to_both(
+    mock_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Broken, and none is committed again."""
+    backend = AtOnceBackend()
+    async with rigged(here(backend), mock_clock) as rig:
+        await rig.call(Verb.SETTLE, "a")
+        with monkeypatch.context() as patched:
+            patched.setattr(rig.group._committer, "alone", None)
+            await rig.call(Verb.BEAR, "3")
+        assert [type(rig.answers[each][0]) for each in "a3"] == [Broken] * 2
+        assert rig.group.pending == 0
+        await rig.call(Verb.BEAR, "4")
+    assert backend.groups == [["1"], ["2"], ["4"]]
 
 
 async def test_a_bad_outcome_does_not_harm_the_job_that_took_it_along(
@@ -217,9 +268,7 @@ async def test_what_ahead_has_left_of_both_is_looked_into_next(
 ) -> None:
     """Together, since the backend knows them together, and before what came meanwhile."""
     ahead.let.set()
-    group = GroupCommit(
-        backend, max_group=100, max_pending=1000, log=structlog.get_logger(), ahead=ahead
-    )
+    group = going_ahead(backend, ahead)
     async with rigged(group, mock_clock) as rig:
         await rig.call(Verb.SETTLE, "hard")
         ahead.let, ahead.begun = trio.Event(), trio.Event()
@@ -245,9 +294,7 @@ async def test_an_outcome_whose_caller_gives_up_while_it_is_committed_harms_nobo
 ) -> None:
     """The job that took it along is answered, and nothing is pending."""
     ahead.let.set()
-    group = GroupCommit(
-        backend, max_group=100, max_pending=1000, log=structlog.get_logger(), ahead=ahead
-    )
+    group = going_ahead(backend, ahead)
     leaving = trio.CancelScope()
     async with rigged(group, mock_clock) as rig:
         await rig.call(Verb.SETTLE, "a", leaving)

@@ -118,8 +118,8 @@ class SubmitRoutes:
             answer = self._answer_one(submitted)
         except Exception as error:
             answer = self._refused_surely(error)
-        reply(*answer)
         services.metrics.submit_answered(services.clock.monotonic() - begun, "one")
+        reply(*answer)
 
     def _refused(self, error: Exception) -> Answer:
         known = known_error(error)

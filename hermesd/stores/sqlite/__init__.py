@@ -16,6 +16,7 @@ from structlog.typing import FilteringBoundLogger
 
 from hermesd.ports import Clock
 from hermesd.stores.group import GroupCommit
+from hermesd.stores.hot import may_wait
 from hermesd.stores.pace import Pace
 from hermesd.stores.sqlite import fleet_questions, listing, prepare, queue_questions
 from hermesd.stores.sqlite.lock import exclusive
@@ -51,7 +52,14 @@ async def open_sqlite(
     """
     database = Path(path)
     writer = SqliteWriter(database, busy_timeout_seconds)
-    group = GroupCommit(writer, max_group=max_group, max_pending=max_pending, log=log, pace=Pace())
+    group = GroupCommit(
+        writer,
+        max_group=max_group,
+        max_pending=max_pending,
+        log=log,
+        pace=Pace(),
+        may_wait=may_wait,
+    )
     reads = ReadPool(database, busy_timeout_seconds)
     with exclusive(database):
         prepare.create(database)
