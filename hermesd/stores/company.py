@@ -2,7 +2,9 @@
 
 A client that submits one job after another sends the next when it has its answer, and that is when
 the outcome of the last one arrives: committed at once, it would hold up what the client waits for,
-and two commits take nearly twice as long as one that holds both.
+and two commits take nearly twice as long as one that holds both. That pays on SQLite, where the
+event loop stands still meanwhile; PostgreSQL commits an outcome while the client's answer is on its
+way (measured, one connection: no gain there in jobs or processor time).
 """
 
 from __future__ import annotations

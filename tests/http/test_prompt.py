@@ -48,7 +48,7 @@ class Counter:
         """See Take."""
         if body == b"fail":
             raise RuntimeError("a defect")
-        if body == b"fail late":
+        if body == b"late":
             reply(202, [], b"before the defect")
             raise RuntimeError("a defect")
         if not self.willing:
@@ -161,16 +161,16 @@ async def test_a_defect_is_a_500_and_the_connection_goes_on(
 async def test_one_request_gets_one_answer(start: Start, counter: Counter) -> None:
     """Also where the app fails after it, or replies again."""
     _, peer = await known(start, counter)
-    await peer.send(post(b"fail late"))
+    await peer.send(post(b"late"))
     assert (await peer.reply()).body == b"before the defect"
-    await peer.send(post(b"a"))
+    await peer.send(post(b"once"))
     _, reply = await counter.next()
     reply(202, [], b"first")
     reply(202, [], b"second")
     assert (await peer.reply()).body == b"first"
     counter.instantly = True
-    await peer.send(post(b"b"))
-    assert (await peer.reply()).body == b"prompt: b"
+    await peer.send(post(b"more"))
+    assert (await peer.reply()).body == b"prompt: more"
 
 
 async def test_a_client_that_leaves_harms_nobody(start: Start, counter: Counter) -> None:

@@ -20,7 +20,6 @@ from structlog.typing import FilteringBoundLogger
 
 from hermesd.ports import Clock
 from hermesd.stores.group import GroupCommit
-from hermesd.stores.hot import may_wait
 from hermesd.stores.postgres import fleet_questions, listing, prepare, queue_questions
 from hermesd.stores.postgres.comeback import Comeback
 from hermesd.stores.postgres.connection import Line
@@ -66,12 +65,7 @@ async def open_postgres(
     there, comeback = DatabaseTime(clock.utc), Comeback()
     writer = PostgresWriter(line, there, comeback)
     group = GroupCommit(
-        writer,
-        max_group=max_group,
-        max_pending=max_pending,
-        log=log,
-        ahead=writer.ahead,
-        may_wait=may_wait,
+        writer, max_group=max_group, max_pending=max_pending, log=log, ahead=writer.ahead
     )
     reads = PostgresReads(line, comeback)
     await prepare.migrated(line, allowed=migrate)
