@@ -48,7 +48,7 @@ class Counter:
         """See Take."""
         if body == b"fail":
             raise RuntimeError("a defect")
-        if body == b"late":
+        if body == b"lame":
             reply(202, [], b"before the defect")
             raise RuntimeError("a defect")
         if not self.willing:
@@ -161,7 +161,7 @@ async def test_a_defect_is_a_500_and_the_connection_goes_on(
 async def test_one_request_gets_one_answer(start: Start, counter: Counter) -> None:
     """Also where the app fails after it, or replies again."""
     _, peer = await known(start, counter)
-    await peer.send(post(b"late"))
+    await peer.send(post(b"lame"))
     assert (await peer.reply()).body == b"before the defect"
     await peer.send(post(b"once"))
     _, reply = await counter.next()
